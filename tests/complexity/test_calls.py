@@ -33,7 +33,7 @@ from wiremend.protocols.base.provider_error import error_from, make_error, read_
 from wiremend.protocols.base.repairer import StreamContext
 from wiremend.protocols.chat import CHAT
 from wiremend.protocols.registry import PROTOCOLS, recognise
-from wiremend.repair.stream import repair_body
+from wiremend.repair.body import repair_body
 from wiremend.routing.access import key_refusal
 from wiremend.routing.fire_and_forget import FireAndForget
 from wiremend.routing.match import Route, match_model

@@ -15,7 +15,8 @@ from leaking import (
     request_of,
     stream_of,
 )
-from wiremend.repair.stream import repair_body, stream_repair
+from wiremend.repair.body import repair_body
+from wiremend.repair.stream import stream_repair
 from wiremend.text.call_formats import FORMATS
 from wiremend.text.call_scanner import CallScanner
 

@@ -19,7 +19,7 @@ from wiremend.protocols.chat import CHAT
 from wiremend.protocols.gemini import GEMINI
 from wiremend.protocols.registry import PROTOCOLS
 from wiremend.protocols.responses import RESPONSES
-from wiremend.repair.stream import repair_body
+from wiremend.repair.body import repair_body
 from wiremend.text import json_value, sse
 from wiremend.text.json_array import ArrayDecoder
 from wiremend.text.json_edits import Edits, Spans, items, members, parse, root_span

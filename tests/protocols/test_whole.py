@@ -7,7 +7,7 @@ import pytest
 from framings import FRAMINGS, bytes_of
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.registry import PROTOCOLS
-from wiremend.repair.stream import fold_stream
+from wiremend.repair.body import fold_stream
 from wiremend.testing import answers
 
 USAGE = {"input_tokens": 9, "output_tokens": 4}

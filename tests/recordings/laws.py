@@ -12,7 +12,8 @@ from enum import StrEnum
 from random import Random
 
 from wiremend.engine.call import Call
-from wiremend.repair.stream import repair_body, stream_repair
+from wiremend.repair.body import repair_body
+from wiremend.repair.stream import stream_repair
 from wiremend.rules.rule import Finding
 
 from .calls import ClientView, Ending, decoder_of, plan_exchange, receive

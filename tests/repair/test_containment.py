@@ -7,7 +7,8 @@ import pytest
 from framings import FRAMINGS, bytes_of
 from wiremend.protocols.base.repairer import EventKind, Repaired, StreamContext
 from wiremend.protocols.registry import PROTOCOLS
-from wiremend.repair.stream import StreamRepair, repair_body, stream_repair
+from wiremend.repair.body import repair_body
+from wiremend.repair.stream import StreamRepair, stream_repair
 from wiremend.rules.containment import Fault
 from wiremend.text import sse
 
@@ -158,7 +159,7 @@ def test_events_that_were_held_back_are_not_lost() -> None:
 def test_a_body_on_which_a_rule_raises_passes_unchanged(
     protocol: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("wiremend.repair.stream._repair_body", raising)
+    monkeypatch.setattr("wiremend.repair.body._repair_body", raising)
     faults: list[Fault] = []
     repaired = repair_body(protocol, b'{"a": 1}', StreamContext(), faults)
     assert (repaired.data, repaired.error) == (b'{"a": 1}', None)

@@ -24,8 +24,9 @@ from leaking import (
 from traffic.assembled import Answer, read_answer
 from wiremend.protocols.base.provider_error import make_error
 from wiremend.protocols.base.repairer import EventKind, Repaired, StreamContext
+from wiremend.repair.body import fold_stream, repair_body
 from wiremend.repair.leaked_calls import HELD_LIMIT_BYTES
-from wiremend.repair.stream import fold_stream, repair_body, stream_repair
+from wiremend.repair.stream import stream_repair
 
 BEFORE = "I'll look at <b>a.py</b>.\n\n"
 GLM = ONE_OF_EACH["glm"].text

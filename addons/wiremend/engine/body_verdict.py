@@ -11,7 +11,7 @@ from wiremend.engine.transport_errors import error_of_status
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.base.provider_error import RETRYABLE_STATUS, ProviderError, make_error
 from wiremend.protocols.base.repairer import StreamContext
-from wiremend.repair.stream import fold_stream, repair_body
+from wiremend.repair.body import fold_stream, repair_body
 from wiremend.rules.containment import Fault, contain
 from wiremend.rules.rule import CallPlace, Finding, Rule
 from wiremend.text.body_form import BodyForm, form_of

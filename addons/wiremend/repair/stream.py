@@ -4,7 +4,6 @@ Also contains the rules on the framing of events.
 """
 
 from collections import deque
-from dataclasses import replace
 
 from wiremend.protocols.base.event_repairer import DONE
 from wiremend.protocols.base.names import WireProtocol
@@ -14,25 +13,23 @@ from wiremend.protocols.base.repairer import (
     Decoder,
     EventKind,
     Repaired,
-    RepairedBody,
     Repairer,
     StreamContext,
 )
+from wiremend.repair.field_lines import FIELDS_WITHOUT_DATA, without_fields
 from wiremend.repair.leaked_calls import (
     LEAKED_CALL,
     LeakedCallRepairer,
     LeakedCallWatch,
     LeakSearch,
-    recover_in_body,
 )
 from wiremend.repair.repeated_deltas import RepeatedDelta
-from wiremend.repair.tool_names import ToolNameRestorer, restore_tool_names
+from wiremend.repair.tool_names import ToolNameRestorer
 from wiremend.rules.containment import Fault, contain
 from wiremend.rules.rule import FINDINGS_LIMIT, CallPlace, EventPlace, Finding, Rule
 from wiremend.text import json_value, sse
 from wiremend.text.json_array import ArrayDecoder, ElementsAsEvents, EventsAsElements
 from wiremend.text.json_shortening import LEFT_OUT, Shortener
-from wiremend.text.patterns import linear_pattern
 
 _ALL = tuple(WireProtocol)
 
@@ -73,18 +70,6 @@ EVENT_TOO_LARGE = Rule(
     action="Forwards the event unchanged while it arrives. The events after it are repaired again.",
     protocols=_ALL,
 )
-FIELDS_WITHOUT_DATA = Rule(
-    code="S005",
-    name="fields-without-data",
-    detects="For openai-python: `id:` or `retry:` lines, or an `event:` line without data.",
-    impact="That SDK parses each of them as an event with empty data (`JSONDecodeError: Expecting "
-    "value`). After one `id:` line it does so for every blank line too, keep-alives included.",
-    action="Drops the lines: they have no meaning in these protocols.",
-    protocols=("chat-completions", "responses"),
-    seen=("openai/openai-python 3.52.0",),
-    before='retry: 3000\n\nid: 1\ndata: {"choices":[…]}\n\n',
-    after='\ndata: {"choices":[…]}\n\n',
-)
 STREAM_TOO_LONG = Rule(
     code="S006",
     name="stream-too-long",
@@ -104,7 +89,6 @@ _RECENT_EVENTS = 4
 """Where a stream without a terminal event has its finish reason: only usage follows it."""
 _ATTEMPTS = 16
 """Events that are content, after which no delta to repeat is expected any more."""
-_ID_OR_RETRY = linear_pattern(rb"(?:\A|[\r\n])(?:id|retry)[:\r\n]")
 
 
 class StreamRepair:
@@ -361,7 +345,7 @@ class StreamRepair:
         """Repair one event; raises whatever a rule raises."""
         self._recent.append(event)
         received = self._bare_error(event) or event
-        kept = self._without_fields(received) if self._drops_fields else received
+        kept = without_fields(received) if self._drops_fields else received
         repaired = self._repairer.feed(kept)
         if kept is not received:
             repaired.findings.append(
@@ -432,15 +416,6 @@ class StreamRepair:
         released = contain("releasing what is held back", as_received, self._repairer.release)
         is_lost = released.kind is EventKind.ERROR or not released.data
         return received if is_lost else released.data
-
-    def _without_fields(self, event: sse.Event) -> sse.Event:
-        """Return the event without the lines that such a client reads as events."""
-        dropped = {b"id", b"retry"} if event.data is not None else {b"id", b"retry", b"event"}
-        if event.data is not None and not _ID_OR_RETRY.search(event.raw):
-            return event
-        lines = sse.split_lines(event.raw)
-        kept = [line for line in lines if sse.read_field(line.rstrip(b"\r\n"))[0] not in dropped]
-        return event if kept == lines else sse.Event(sse.join_lines(kept), event.type, event.data)
 
     def _repair_last(self, event: sse.Event) -> Repaired:
         if event.complete or event.is_part:
@@ -619,67 +594,3 @@ def stream_repair(
         watch=watch,
         parses_all=parses_all,
     )
-
-
-def repair_body(
-    protocol: Protocol, body: bytes, context: StreamContext, faults: list[Fault] | None = None
-) -> RepairedBody:
-    """Repair a buffered 2xx body; contained faults go to `faults`."""
-
-    def unchanged(fault: Fault) -> RepairedBody:
-        if faults is not None:
-            faults.append(fault)
-        is_json = contain("reading a body", lambda _: False, json_value.parses, body)
-        done = "passed on unchanged" if is_json else "ended in an error"
-        finding = Finding(REPAIR_FAILED.code, CallPlace.RESPONSE, str(fault), done)
-        message = "The provider sent a body that cannot be read."
-        error = make_error(status=502, type="api_error", message=message)
-        return RepairedBody(body, [finding], None if is_json else error)
-
-    return contain("repairing a body", unchanged, _repair_body, protocol, body, context)
-
-
-def _repair_body(protocol: Protocol, body: bytes, context: StreamContext) -> RepairedBody:
-    recovered = recover_in_body(protocol, body, context)
-    named = recovered.data
-    if context.tool_names_by_sent:
-        named = restore_tool_names(named, context.tool_names_by_sent)
-    repaired = protocol.repair_body(named, context)
-    repaired.findings[:0] = recovered.findings
-    return repaired
-
-
-def fold_stream(
-    protocol: Protocol, body: bytes, context: StreamContext, faults: list[Fault] | None = None
-) -> RepairedBody:
-    """Repair a body of events, and return it as the JSON body with the same content."""
-
-    def unreadable(fault: Fault) -> RepairedBody:
-        if faults is not None:
-            faults.append(fault)
-        return RepairedBody(body, error=_NOT_FOLDED)
-
-    return contain("folding a stream", unreadable, _fold_stream, protocol, body, context, faults)
-
-
-_NOT_FOLDED = make_error(
-    status=502, type="api_error", message="The provider sent events that are no response."
-)
-
-
-def _fold_stream(
-    protocol: Protocol, body: bytes, context: StreamContext, faults: list[Fault] | None
-) -> RepairedBody:
-    repair = stream_repair(protocol, replace(context, array=False), faults)
-    repaired = [*repair.feed(body), *repair.end()]
-    findings = [finding for item in repaired for finding in item.findings]
-    error = next((item.error for item in repaired if item.error is not None), None)
-    if error is not None or repair.gave_up:
-        return RepairedBody(body, findings, error or _NOT_FOLDED)
-    events = sse.Decoder().feed(b"".join(item.data for item in repaired))
-    values = [json_value.read(e.data) for e in events if e.data and e.data.strip() != DONE]
-    folded = protocol.fold([value for value in values if isinstance(value, dict)])
-    if folded is None:
-        return RepairedBody(body, findings, _NOT_FOLDED)
-    whole = protocol.repair_body(json_value.write(folded), context)
-    return RepairedBody(whole.data, findings + whole.findings, whole.error)
