@@ -113,7 +113,7 @@ def test_a_credential_for_an_mcp_server_stays_at_the_clients_provider(
     with model_call(proxy, protocol, True, body=body_of(protocol)) as client:
         assert client.response().status == 200
     own, [other] = provider.received, origin.received
-    assert {TOKEN in received.body.decode() for received in own} == {True}
+    assert {TOKEN in received.body.decode() for received in own} == {True}, proxy.calls
     assert_contains_no_secret("the other provider's request", everything([other]), [TOKEN])
     assert "mcp" in other.body.decode()
     places = [str(finding.place) for finding in proxy.findings if finding.code == "M002"]

@@ -82,6 +82,8 @@ class ChatReader:
         self._details = ReasoningDetails()
         self._calls: dict[int, _OpenCall] = {}
         """The calls that are not ended, by their index."""
+        self._grown: dict[int, _OpenCall] = {}
+        """The calls with more arguments since complete ones were last looked for."""
         self._seen_calls: set[int] = set()
         self._word = ""
         """The last finish reason."""
@@ -317,6 +319,7 @@ class ChatReader:
         if not isinstance(text, str):
             text = json_value.write(text).decode()
         call.pieces.append(text)
+        self._grown[index] = call
         yield PartDelta(call.number, text)
 
     def _close_complete_calls(self) -> Iterator[AnswerEvent]:
@@ -324,15 +327,17 @@ class ChatReader:
 
         Providers rarely interleave calls; so the next one need not wait for the end of the answer.
         """
-        for index, call in list(self._calls.items()):
+        for index, call in sorted(self._grown.items(), key=lambda item: item[1].number):
             if call.is_complete():
                 del self._calls[index]
                 yield PartEnd(call.number)
+        self._grown.clear()
 
     def _close_calls(self) -> Iterator[AnswerEvent]:
         for call in self._calls.values():
             yield PartEnd(call.number)
         self._calls.clear()
+        self._grown.clear()
 
 
 class _OpenCall:
