@@ -34,6 +34,8 @@ class ShowCalls(Shell):
     def request(self, flow: http.HTTPFlow) -> None:
         """Remember the order of calls, live and from files."""
         if is_call(flow):
+            while self.calls and self.calls[0]() is None:
+                self.calls.popleft()
             self.calls.append(ref(flow))
 
     def response(self, flow: http.HTTPFlow) -> None:

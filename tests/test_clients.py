@@ -32,6 +32,14 @@ HEADERS = {
         {"user-agent": "my-agent/1", "x-stainless-lang": "python"},
         "openai-python",
     ),
+    "Anthropic's SDK in Python": (
+        {"user-agent": "AsyncAnthropic/Python 0.70.0", "x-stainless-lang": "python"},
+        "anthropic-python",
+    ),
+    "Anthropic's SDK in JavaScript": (
+        {"user-agent": "Anthropic/JS 0.65.0", "x-stainless-lang": "js"},
+        "anthropic-node",
+    ),
     "OpenAI's SDK in JavaScript": ({"x-stainless-lang": "js"}, "openai-node"),
     "Mistral's SDK": ({"user-agent": "mistral-client-python/1.9.11"}, "mistral"),
     "Google's SDK in JavaScript": (
@@ -43,7 +51,7 @@ HEADERS = {
         "opencode",
     ),
     "the name of a header in other letters": ({"User-Agent": "claude-cli/2"}, "claude-code"),
-    "an SDK": ({"user-agent": "Anthropic/Python 2.11.0"}, ""),
+    "an SDK that is not known": ({"user-agent": "Acme/Python 2.11.0"}, ""),
     "an agent that speaks of another": ({"user-agent": "my-proxy for claude-cli/2"}, ""),
     "another originator": ({"originator": "someone"}, ""),
     "no headers": ({}, ""),

@@ -70,8 +70,18 @@ CLIENTS: tuple[ClientTraits, ...] = (
         # allows in strings
         whole_event=whole_pattern(rb"(?:[^\xe2\xc2]|\xe2(?!\x80[\xa8\xa9])|\xc2(?!\x85))*+"),
     ),
+    # Both vendors' SDKs are made by one generator, and send `x-stainless-lang`.
     ClientTraits(
-        family="openai-python",  # Anthropic's SDK sends the same header, but has other streams
+        family="anthropic-python",
+        recognised_by=(("user-agent", text_pattern(r"(?:async)?anthropic[a-z]{0,20}+/python ")),),
+        reads_fields_as_events=True,
+    ),
+    ClientTraits(
+        family="anthropic-node",
+        recognised_by=(("user-agent", text_pattern(r"anthropic[a-z]{0,20}+/js ")),),
+    ),
+    ClientTraits(
+        family="openai-python",
         recognised_by=(("x-stainless-lang", text_pattern(r"python\Z")),),
         reads_fields_as_events=True,
         accepts=frozenset(
@@ -86,7 +96,7 @@ CLIENTS: tuple[ClientTraits, ...] = (
         refuses=frozenset({Deviation.NO_OBJECT, Deviation.NO_CALL_INDEX}),
     ),
     ClientTraits(
-        family="openai-node",  # Anthropic's SDK sends the same header, but has other streams
+        family="openai-node",
         recognised_by=(("x-stainless-lang", text_pattern(r"js\Z")),),
         accepts=frozenset({Deviation.NO_DONE}),  # `Stream.fromSSEResponse`
     ),

@@ -108,7 +108,7 @@ ASKED_ONE = record(CallState.ANSWERED, "S105", asked=("glm",))
         (
             (record(CallState.FAILED, asked=("kimi",)), record(CallState.REFUSED), ASKED_ONE),
             "3 calls; 1 repaired, 1 failed, 1 refused; S105 in 1",
-            "by provider: none 1 call, 1 refused; glm 1 call, 1 repaired; kimi 1 call, 1 failed",
+            "by provider: glm 1 call, 1 repaired; kimi 1 call, 1 failed",
         ),
     ],
 )

@@ -94,15 +94,14 @@ class CallTotals:
         """Return a line such as `by provider: kimi 3 calls, 1 failed; glm 1 call`.
 
         It is empty for fewer than two providers. A call that was sent on to a fallback is counted
-        for each provider that was asked.
+        for each provider that was asked, and one that was sent to none is not.
         """
-        if len(self._providers) < 2:
+        named = [(name, counted) for name, counted in self._providers.items() if name]
+        if len(named) < 2:
             return ""
-        ordered = sorted(self._providers.items(), key=lambda item: (-item[1]["calls"], item[0]))
+        ordered = sorted(named, key=lambda item: (-item[1]["calls"], item[0]))
         shown = [
-            ", ".join(
-                filter(None, (f"{name or 'none'} {_calls(counted['calls'])}", _listed(counted)))
-            )
+            ", ".join(filter(None, (f"{name} {_calls(counted['calls'])}", _listed(counted))))
             for name, counted in ordered[:_SHOWN_PROVIDERS]
         ]
         return PROVIDERS_PREFIX + "; ".join([*shown, *(["…"] * (len(ordered) > len(shown)))])

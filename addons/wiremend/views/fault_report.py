@@ -12,6 +12,7 @@ REPORT_PREFIX = "wiremend: faults: "
 """The beginning of each line of the report in the log."""
 _NOT_REPAIRS = ("M", "R")
 _SHOWN_CALLS = 100
+_SHOWN_HOSTS = 5
 _ENDINGS = {
     CallState.FAILED: "failed",
     CallState.INTERNAL_FAULT: "failed",
@@ -60,6 +61,8 @@ class FaultReport(_Part):
 
     calls: int
     """How many calls there were, with and without faults."""
+    hosts: list[str] = []
+    """Some of the hosts that the calls were sent to."""
     faulty: list[FaultyCall]
     without_effect: dict[int, int]
     """By number of the fault: in how many attempts it could not be injected, for example because
@@ -71,6 +74,11 @@ class FaultReport(_Part):
         counts = ", ".join(f"{times} {ending}" for ending, times in sorted(endings.items()))
         first = f"injected into {len(self.faulty)} of {self.calls} calls"
         lines = [f"{first}: {counts}" if counts else first]
+        if self.hosts and not self.faulty and not self.without_effect:
+            lines.append(
+                f"no fault was chosen: calls were sent to {', '.join(self.hosts)}; the `host` and"
+                " `model` of a fault are those after routing"
+            )
         lines += [_line(call) for call in self.faulty[:_SHOWN_CALLS]]
         if len(self.faulty) > _SHOWN_CALLS:
             lines.append(f"… and {len(self.faulty) - _SHOWN_CALLS} more calls")
@@ -94,12 +102,16 @@ class FaultLedger:
     def __init__(self) -> None:
         self._calls = 0
         self._faulty: list[FaultyCall] = []
+        self._hosts: list[str] = []
 
     def add(self, record: CallRecord, host: str, path: str) -> None:
         """Add a call. Requests that are not calls are not counted."""
         if not record.protocol or record.outcome in (None, CallState.PASSED):
             return
         self._calls += 1
+        sent_to = record.host or host
+        if sent_to not in self._hosts and len(self._hosts) < _SHOWN_HOSTS:
+            self._hosts.append(sent_to)
         injected = [
             Injection(attempt=attempt.number, fault=attempt.injected)
             for attempt in record.attempts
@@ -123,6 +135,7 @@ class FaultLedger:
         """Return the report on the calls so far."""
         return FaultReport(
             calls=self._calls,
+            hosts=list(self._hosts),
             faulty=list(self._faulty),
             without_effect=dict(schedule.without_effect),
         )

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from wiremend.seam import stream_layer
-from wiremend.seam.process.loop_watchdog import LoopWatchdog, describe
+from wiremend.seam.process.loop_watchdog import LoopWatchdog, describe, waits_for_events
 
 from seam.playbook import Playbook, playing
 from seam.test_stream_layer import call, plan_everything
@@ -87,6 +87,22 @@ def test_a_loop_that_is_not_stuck_is_not_logged(lines: Lines) -> None:
 
     asyncio.run(work())
     assert lines.texts == []
+
+
+def test_a_loop_that_waits_for_events_is_not_stuck() -> None:
+    """A busy machine gives the process no time; the innermost function is then `select`."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    identity = thread.ident
+    assert identity is not None
+    while not waits_for_events(sys._current_frames().get(identity)):
+        pass  # the thread has yet to come there
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
+    assert not waits_for_events(sys._getframe())
+    assert not waits_for_events(None)
 
 
 def test_the_watchdog_ends_when_it_is_stopped() -> None:

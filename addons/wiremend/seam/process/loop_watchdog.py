@@ -7,6 +7,7 @@ in C that keeps the interpreter's lock delays the thread too; the line then foll
 
 import asyncio
 import logging
+import selectors
 import sys
 import threading
 import time
@@ -62,16 +63,30 @@ class LoopWatchdog:
                 self._report(beat, sys._current_frames().get(loop_thread))
 
     def _report(self, beat: float, frame: FrameType | None) -> None:
-        """Log one line now, and one at the end with the seconds."""
+        """Log one line now, and one at the end with the seconds.
+
+        A loop that waits for events is not stuck: the machine gave the process no time.
+        """
+        if waits_for_events(frame):
+            self._wait_for_beat(beat)
+            return
         logger.warning(
             "wiremend: the event loop has been stuck for %.1f s, and all calls with it: %s",
             time.monotonic() - beat,
             describe(frame),
         )
-        while self._last_beat == beat and not self._stopped.wait(BEAT_SECONDS):
-            pass
+        self._wait_for_beat(beat)
         if self._last_beat != beat:
             logger.warning("wiremend: the event loop was stuck for %.1f s", self._last_beat - beat)
+
+    def _wait_for_beat(self, last: float) -> None:
+        while self._last_beat == last and not self._stopped.wait(BEAT_SECONDS):
+            pass
+
+
+def waits_for_events(frame: FrameType | None) -> bool:
+    """Return whether the innermost function is the one in which an event loop waits for events."""
+    return frame is not None and frame.f_code.co_filename == selectors.__file__
 
 
 def describe(frame: FrameType | None) -> str:
