@@ -73,4 +73,4 @@ def test_an_agent_behind_a_reverse_proxy_gets_a_repaired_answer(
     assert run.status == 0, str(run)
     assert good.TEXT in run.stdout
     assert len(calls) == 2
-    assert "R002" in log
+    assert "R002" in log or "R006" in log  # the reset may be on a connection that was kept open
