@@ -137,6 +137,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--all", action="store_true")
     parser.add_argument("recordings", nargs="?", default=os.environ.get(RECORDINGS, ""))
     options = parser.parse_args(arguments)
+    if options.recordings and not Path(options.recordings).is_file():
+        # Recordings are the last part, an hour after the start.
+        print(f"scripts/test: there is no file {options.recordings}", file=sys.stderr)
+        return 2
     start = time.monotonic()
     results = list(run_parts(whole_tier(options.recordings) if options.all else short_tier()))
     print(f"\n{'scripts/test --all' if options.all else 'scripts/test'}")

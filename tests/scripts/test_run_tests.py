@@ -192,3 +192,10 @@ def test_first_row(a): pass
 
 def test_a_row_covers_the_values_that_no_earlier_row_has() -> None:
     assert list(tiers.covering(["ab", "ba", "bc", "ac", "d"], set)) == ["ab", "bc", "d"]
+
+
+def test_a_path_without_recordings_is_refused_before_the_first_part(
+    run_tests: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_tests.main(["--all", str(tmp_path)]) == 2
+    assert capsys.readouterr().err == f"scripts/test: there is no file {tmp_path}\n"
