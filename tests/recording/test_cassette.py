@@ -95,6 +95,14 @@ def test_a_miss_names_the_nearest_call_and_the_differences() -> None:
     ]
 
 
+def test_of_equally_near_calls_the_first_that_was_not_requested_is_meant() -> None:
+    tape = cassette(asked("a"), asked("b"), asked("c"))
+    assert served(tape, [asked("a")]) == [1]
+    match = tape.match(asked("b now"))
+    assert isinstance(match, Miss)
+    assert "the nearest recorded one is call 2;" in match.text
+
+
 @pytest.mark.parametrize(
     ("recorded", "now", "lines"),
     [

@@ -246,11 +246,22 @@ class Cassette:
             self._miss_texts.append(text)
 
     def _nearest(self, form: NormalForm) -> tuple[str, list[Difference]]:
-        """Return which recorded request is nearest, and how it differs."""
+        """Return which recorded request is nearest, and how it differs.
+
+        Of those that are equally near, the first that was not requested yet is the one meant.
+        """
         forms = [(call, self._recorded.normal_form(call.request)) for call in self.calls]
         if not forms:
             return "the recording contains no call", []
-        call, nearest = max(forms, key=lambda pair: _likeness(pair[1], form))
+        used = {
+            recorded.call.number
+            for group in self._groups.values()
+            for recorded in group.all
+            if recorded.is_used
+        }
+        call, nearest = max(
+            forms, key=lambda pair: (_likeness(pair[1], form), pair[0].number not in used)
+        )
         found = list(differences(nearest.compared(self.level), form.compared(self.level)))
         return f"the nearest recorded one is call {call.number}; it differs in:", found
 
