@@ -461,7 +461,7 @@ def test_the_proxy_ends_with_a_launcher_that_was_killed(
     assert not password.exists()
 
 
-@pytest.mark.first_row
+@pytest.mark.long
 @pytest.mark.parametrize("options", [(), ("--web",)], ids=["mitmdump", "mitmweb"])
 def test_two_concurrent_runs_have_separate_logs_and_ports(
     options: tuple[str, ...], tmp_path: Path

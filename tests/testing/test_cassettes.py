@@ -105,6 +105,7 @@ def test_a_call_is_recorded_once_and_replayed_from_then_on(project: pytest.Pytes
     assert cassette(project).read_bytes() == data
 
 
+@pytest.mark.long
 def test_a_changed_request_fails_the_test_and_shows_the_difference(
     project: pytest.Pytester,
 ) -> None:

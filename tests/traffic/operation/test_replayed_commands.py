@@ -54,6 +54,7 @@ def data_of(events: bytes) -> list[object]:
     return [json.loads(line[6:]) for line in events.splitlines() if line.startswith(b"data: ")]
 
 
+@pytest.mark.long
 def test_faults_are_injected_into_recorded_answers(
     recorder: Recorder, provider: ScriptedProvider, tmp_path: Path
 ) -> None:

@@ -50,7 +50,7 @@ progress = 1.0
 """
 
 
-@pytest.mark.first_row
+@pytest.mark.long
 @pytest.mark.parametrize("http_version", HTTP_VERSIONS)
 def test_a_client_that_pauses_is_not_the_providers_fault(
     start_proxy: Callable[..., Proxy], provider: ScriptedProvider, http_version: str

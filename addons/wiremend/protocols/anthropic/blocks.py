@@ -120,6 +120,7 @@ STOP_TOO_EARLY = Rule(
     protocols=_P,
     seen=("agentgateway/agentgateway#2147",),
 )
+
 PROMOTED = frozenset({"end_turn", "stop"})
 """Stop reasons that become `tool_use` if a tool was called."""
 
