@@ -108,6 +108,10 @@ def _litellm(*, translates: bool = False) -> Peer:
             "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # otherwise it is loaded from the network
             "SSL_CERT_FILE": str(setting.authority_file),
         }
+        if translates:  # otherwise it calls the Responses endpoint of such a provider
+            environment["LITELLM_USE_CHAT_COMPLETIONS_URL_FOR_ANTHROPIC_MESSAGES"] = "true"
+            # Otherwise it ends a stream in which 100 deltas in a row are the same.
+            environment["REPEATED_STREAMING_CHUNK_LIMIT"] = "1000000"
         route = Route(port, headers={"x-api-key": key})
         yield from _serve(command, setting, environment, route)
 
