@@ -16,7 +16,9 @@ collect_ignore = ["example_project"]
 
 _SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
 
-settings.register_profile("quick", deadline=None, derandomize=True, suppress_health_check=_SLOW)
+settings.register_profile(
+    "quick", deadline=None, derandomize=True, max_examples=40, suppress_health_check=_SLOW
+)
 """For the short tier: the same examples in every run; the long tier looks for new ones."""
 settings.register_profile(
     "deep", deadline=None, max_examples=20_000, suppress_health_check=list(HealthCheck)

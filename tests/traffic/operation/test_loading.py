@@ -49,6 +49,7 @@ def run(
     return done.returncode, done.stdout + done.stderr
 
 
+@pytest.mark.first_row
 @pytest.mark.parametrize("shell", SHELLS)
 def test_each_shell_loads_alone(shell: str, start_proxy: Callable[..., Proxy]) -> None:
     proxy = start_proxy(scripts=(str(ADDONS / shell),), arguments=("--listen-host", "127.0.0.1"))
