@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from wiremend.call_record.schema import CallRecord
-from wiremend.views.outcome import COMMENT_LIMIT, comment_of, events_in, marker_of
+from wiremend.views.outcome import COMMENT_LIMIT, comment_of, events_in, marker_of, received_instead
 
 LOST = "Connection lost: api.anthropic.com closed it before its response was complete: peer closed"
 RESET = "Connection lost: api.anthropic.com reset it before its response was complete"
+OWN_END = "wiremend ended the stream with error 502"
 EARLY = "Connection lost: the stream ended before its stop reason."
 IDLE = "Request timeout: api.anthropic.com sent nothing more within 120 s (limit: idle)."
 
@@ -107,6 +108,18 @@ ROWS: list[tuple[CallRecord, int, str, str]] = [
     (
         record(
             "failed",
+            OWN_END,
+            attempts=[attempt("failed", EARLY)],
+            response_findings=[{**found("R003")[0], "found": EARLY}],
+        ),
+        10,
+        "failed: ended early after 9 events · kimi-k2.6 · R003",
+        ":x:",
+    ),
+    (record("failed", OWN_END), 3, f"failed: {OWN_END} after 2 events · kimi-k2.6", ":x:"),
+    (
+        record(
+            "failed",
             "error 502 in the stream",
             attempts=[attempt("failed", RESET)],
             response_findings=found("R002"),
@@ -191,6 +204,27 @@ ROWS: list[tuple[CallRecord, int, str, str]] = [
         ":x:",
     ),
 ]
+
+
+RECEIVED: list[tuple[str, list[str], int, str]] = [
+    ("error 502", ["R001"], 0, "error 502, which wiremend wrote"),
+    ("error 529", ["R005"], 0, "error 529"),
+    ("error 503", ["R007"], 0, "error 503, which wiremend wrote"),
+    ("cut", ["R002"], 3, "a part of the answer, then the end of the connection"),
+    ("internal fault (KeyError)", [], 0, "an error: internal fault (KeyError)"),
+    (OWN_END, ["E002"], 3, "2 events, then an error that wiremend wrote"),
+    (OWN_END, ["R004"], 1, "no event, then an error that wiremend wrote"),
+    ("error 504 in the stream", ["S105", "R004"], 2, "1 event, then an error that wiremend wrote"),
+    ("error 500 in the stream", ["E001"], 2, "1 event, then the error of the provider"),
+]
+
+
+@pytest.mark.parametrize(("detail", "codes", "events", "received"), RECEIVED)
+def test_what_a_client_received_instead_of_an_answer(
+    detail: str, codes: list[str], events: int, received: str
+) -> None:
+    call = record("failed", detail, response_findings=found(*codes))
+    assert received_instead(call, events) == received
 
 
 @pytest.mark.parametrize(("call", "events", "comment", "marker"), ROWS)

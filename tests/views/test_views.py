@@ -94,7 +94,7 @@ def test_a_failed_stream_has_the_providers_words_and_what_the_client_received() 
     assert lines[3:6] == [
         "  Connection lost: api.anthropic.com closed it before its response was",
         "  complete",
-        "  the client received 4 events, then an error in the stream",
+        "  the client received 4 events, then an error that wiremend wrote",
     ]
     assert lines[-3:] == [heading("answer"), "  Hello", "  error api_error: It was lost."]
 
@@ -416,6 +416,50 @@ def test_the_timeline_has_waits_silences_and_keep_alives() -> None:
     assert client_bar.count("♥") == 1
     assert "8.00 s from 1.00 s  (attempt 2)" in lines
     assert "1 keep-alive to the client, the first at 5.00 s" in lines
+
+
+CUT = "Connection lost: the stream ended before its stop reason."
+OWN_END = "wiremend ended the stream with error 502"
+
+
+@pytest.mark.parametrize(
+    ("detail", "attempted"),
+    [(OWN_END, CUT), ("error 502 in the stream", "error 502 in the stream")],
+    ids=["now", "in old recordings"],
+)
+def test_an_error_that_wiremend_wrote_is_not_the_providers(detail: str, attempted: str) -> None:
+    at = {"kind": "attempt", "number": 1}
+    cut = record(
+        outcome="failed",
+        detail=detail,
+        attempts=[attempt(outcome="failed", detail=attempted)],
+        response_findings=[found("R003", at, CUT, "ended in the protocol's error")],
+    )
+    answered = b"".join(answers.text_stream(ANTHROPIC).events[:4]) + b"data: {}\n\n"
+    shown = call(answer=answered, record=cut)
+    lines = lines_of("timeline", shown, of="response")
+    assert lines[0] == "attempt 1  failed: ended early  (api.anthropic.com · claude-opus-5)"
+    times = "first byte to the client 0.25 s, end 2.00 s"
+    assert " ".join(lines[2:4]).replace("    ", "") == f"{times}, {OWN_END}"
+    lines = lines_of("call", shown, of="response")
+    assert lines[0] == "✗ failed: ended early after 4 events"
+    assert "  the client received 4 events, then an error that wiremend wrote" in lines
+
+
+def test_the_error_of_a_provider_stays_the_providers() -> None:
+    at = {"kind": "attempt", "number": 1}
+    failed = record(
+        outcome="failed",
+        detail="error 529 in the stream",
+        attempts=[attempt(outcome="failed", detail="Overloaded")],
+        response_findings=[found("E002", at, "Overloaded", "ended in the protocol's error")],
+    )
+    shown = call(answer=b"data: {}\n\n" * 5, record=failed)
+    timeline = "\n".join(lines_of("timeline", shown, of="response"))
+    assert "wiremend" not in timeline
+    lines = lines_of("call", shown, of="response")
+    assert lines[0] == "✗ failed: 529 Overloaded after 4 events"
+    assert "  the client received 4 events, then the error of the provider" in lines
 
 
 def test_findings_are_folded_by_rule_with_all_their_places() -> None:

@@ -322,6 +322,8 @@ class CallMachine:
         self.findings += [self._log.finding(rules.PROXY_STOPPED, "the proxy ends", done)]
         self._choice.inconclusive()
         ending = self._endings.ending(error, self._client.shown, self._response)
+        if not ending.is_success:
+            self._log.end(now, AttemptOutcome.FAILED, error.message)
         self._tell_client(now, actions, ending)
         return actions
 
@@ -529,13 +531,16 @@ class CallMachine:
         self, now: float, actions: list[Action], error: ProviderError, *, is_written: bool
     ) -> None:
         """Content was shown, and the error event behind it if that could be written."""
+        rule = self._stream_rule()
+        failure = Failure(error, rule)
         message = error.message or error.type
         done = "ended in the protocol's error"
-        self.findings += [self._log.finding(self._stream_rule(), message, done)]
-        self._choice.failed(now, error, self._stream_rule().name.replace("-", " "))
+        self.findings += [self._log.finding(rule, message, done)]
+        self._choice.failed(now, error, failure.kind)
         actions.append(FinishResponse() if is_written else CutResponse(message))
         self._abandon(actions)
-        self._finish(now, actions, stream_error(error.status))
+        self._log.end(now, AttemptOutcome.FAILED, failure.message)
+        self._finish(now, actions, stream_error(error.status, is_own=error.is_own))
 
     def _stream_rule(self) -> Rule:
         """Return the rule on an error in a stream: upstream ended too early, or reported it."""

@@ -122,7 +122,7 @@ class Endings:
         error = with_some_message(error, host=host, attempts=attempts)
         data = fail(error)
         action = FinishResponse() if data else CutResponse(error.message)
-        return Ending(action, stream_error(error.status), data, findings)
+        return Ending(action, stream_error(error.status, is_own=error.is_own), data, findings)
 
     def _explained(self, error: ProviderError) -> tuple[ProviderError, list[Finding]]:
         findings: list[Finding] = []

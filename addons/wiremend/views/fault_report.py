@@ -51,7 +51,7 @@ class FaultyCall(_Part):
     `failed` (the client received an error), `cut`, `cancelled` (by the client), `refused` or
     `running`."""
     detail: str
-    """Such as `ok` or `error 502 in the stream`."""
+    """Such as `ok` or `wiremend ended the stream with error 502`."""
     codes: list[str]
     """The rules that applied, in alphabetical order."""
 

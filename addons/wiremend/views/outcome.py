@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from wiremend.call_record.outcomes import AttemptOutcome, CallState
+from wiremend.call_record.outcomes import CUT, IN_THE_STREAM, OWN_END, AttemptOutcome, CallState
 from wiremend.call_record.schema import CallRecord, StoredAttempt
 from wiremend.views.content.page import counted, neutralised, one_line
 
@@ -21,10 +21,11 @@ _TIMED_OUT = "R004"
 _FELL_BACK = "M003"
 _ENDS_OF_A_STREAM = ("E002", "R003")
 """Rules on errors that reached the client inside a stream."""
-_TRANSPORT_CODES = frozenset({"R001", "R002", "R003", _TIMED_OUT, "R008"})
-"""Rules on connections: the status of such a failure is one that wiremend chose."""
-_IN_THE_STREAM = "in the stream"
+_TRANSPORT_CODES = frozenset({"R001", "R002", "R003", _TIMED_OUT, "R007", "R008", "R009", "R010"})
+"""Rules on connections and limits: the status of such a failure is one that wiremend chose."""
 _KILLED = "killed"
+_HTTP_ERROR = "error "
+"""The beginning of the detail of a call that was answered with an HTTP error."""
 _LIMIT_NAME = "(limit: "
 
 
@@ -184,7 +185,7 @@ def _reason(record: CallRecord, verdict: Verdict) -> str:
         case Verdict.FAILED | Verdict.TIMED_OUT:
             why = in_few_words(words_of_failure(record))
             shown = f"{_status_in(record)}{why}" if why else record.detail
-            return one_line(shown.removesuffix(f" {_IN_THE_STREAM}"), _REASON_LIMIT)
+            return one_line(shown.removesuffix(f" {IN_THE_STREAM}"), _REASON_LIMIT)
         case Verdict.CANCELLED:
             return record.detail if record.detail == _KILLED else ""
         case Verdict.REFUSED | Verdict.ACKNOWLEDGED:
@@ -200,7 +201,7 @@ def _reason_to_try_again(record: CallRecord, verdict: Verdict) -> str:
     if first is None:
         return attempts
     failed = f"{first.model} " if verdict is Verdict.FELL_BACK and first.model else ""
-    return f"{one_line(failed + failure_of(first), _REASON_LIMIT)} ({attempts})"
+    return f"{one_line(failed + failure_of(first, record), _REASON_LIMIT)} ({attempts})"
 
 
 def words_of_failure(record: CallRecord) -> str:
@@ -217,8 +218,46 @@ def _status_in(record: CallRecord) -> str:
     """Return the status of the provider's error and a space; nothing for other failures."""
     if _last_code([finding.code for finding in record.findings]) in _TRANSPORT_CODES:
         return ""
-    word, _, status = record.detail.removesuffix(_IN_THE_STREAM).strip().partition(" ")
+    word, _, status = record.detail.removesuffix(IN_THE_STREAM).strip().partition(" ")
     return f"{status} " if word == "error" and status.isdigit() else ""
+
+
+def received_instead(record: CallRecord, events: int = 0) -> str:
+    """Return what the client of a failed call received instead of an answer.
+
+    `events` is how many events it received. An error is the provider's only if the provider
+    reported one.
+    """
+    detail = one_line(record.detail, _REASON_LIMIT)
+    if detail == CUT.detail:
+        return "a part of the answer, then the end of the connection"
+    if not _ends_in_error(record):
+        if not detail.startswith(_HTTP_ERROR):
+            return f"an error: {detail}"
+        return f"{detail}, which wiremend wrote" if _is_own(record) else detail
+    before = counted(events - 1, "event") if events > 1 else "no event"
+    error = "an error that wiremend wrote" if _is_own(record) else "the error of the provider"
+    return f"{before}, then {error}"
+
+
+def end_of_stream(record: CallRecord) -> str:
+    """Return the sentence on a stream that wiremend ended in an error; empty for others."""
+    if not _ends_in_error(record) or not _is_own(record):
+        return ""
+    status = record.detail.removeprefix(OWN_END).removesuffix(IN_THE_STREAM).split()
+    return " ".join([OWN_END, *status[-1:]])
+
+
+def _ends_in_error(record: CallRecord) -> bool:
+    """Return whether the client received an error as the last event of a stream."""
+    detail = record.detail
+    return detail.endswith(IN_THE_STREAM) or detail.startswith(OWN_END)
+
+
+def _is_own(record: CallRecord) -> bool:
+    """Return whether wiremend made the error; old records contain it in their rules only."""
+    codes = [finding.code for finding in record.findings]
+    return record.detail.startswith(OWN_END) or _last_code(codes) in _TRANSPORT_CODES
 
 
 def _after(record: CallRecord, verdict: Verdict, events: int) -> str:
@@ -227,15 +266,17 @@ def _after(record: CallRecord, verdict: Verdict, events: int) -> str:
         return ""
     if record.head_seconds is None:
         return "before the answer" if verdict is Verdict.CANCELLED else ""
-    if record.detail.endswith(_IN_THE_STREAM):
+    if _ends_in_error(record):
         events -= 1  # the error itself
     return f"after {counted(events, 'event')}" if events > 0 else ""
 
 
-def failure_of(attempt: StoredAttempt) -> str:
+def failure_of(attempt: StoredAttempt, record: CallRecord) -> str:
     """Return why an attempt failed, in a few words where the words of the error are known."""
     refusal = "request " if attempt.outcome is AttemptOutcome.REJECTED else ""
-    return refusal + in_few_words(attempt.detail)
+    is_outcome = attempt.detail == record.detail  # in old records: how the call ended, not why
+    words = words_of_failure(record) if is_outcome else ""
+    return refusal + in_few_words(words or attempt.detail)
 
 
 def in_few_words(words: str) -> str:

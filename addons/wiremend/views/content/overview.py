@@ -27,9 +27,9 @@ from wiremend.views.content.page import Page, counted, one_line
 from wiremend.views.content.timeline import add_attempts, timeline_view
 from wiremend.views.content.viewed import ViewedCall
 from wiremend.views.outcome import (
-    Summary,
     Verdict,
     events_in,
+    received_instead,
     summary_of,
     tries,
     verdict_of,
@@ -94,7 +94,8 @@ def add_outcome(call: ViewedCall, page: Page, *, reads_answer: bool = False) -> 
         _add_outcome_without_record(call, page)
         return
     body = call.response.body if call.response is not None else None
-    summary = summary_of(record, events_in(body or b""))
+    events = events_in(body or b"")
+    summary = summary_of(record, events)
     headline = summary.headline
     if summary.verdict in (Verdict.REPAIRED, Verdict.REPORTED):
         headline += f": {codes_in(record.findings, call.rule_names)}"
@@ -117,18 +118,15 @@ def add_outcome(call: ViewedCall, page: Page, *, reads_answer: bool = False) -> 
         if any(parts):
             page.line("  " + " · ".join(part for part in parts if part), hanging="    ")
     if summary.verdict in (Verdict.FAILED, Verdict.TIMED_OUT):
-        _add_failure(record, summary, page)
+        _add_failure(record, events, page)
 
 
-def _add_failure(record: CallRecord, summary: Summary, page: Page) -> None:
+def _add_failure(record: CallRecord, events: int, page: Page) -> None:
     """Add the provider's words, and what the client received instead of an answer."""
     words = words_of_failure(record)
     if words:
         page.line(one_line(words, 600), "  ", "  ")
-    received = f": {one_line(record.detail, 200)}"
-    if summary.after:
-        received = f" {summary.after.removeprefix('after ')}, then an error in the stream"
-    page.line(f"the client received{received}", "  ", "    ")
+    page.line(f"the client received {received_instead(record, events)}", "  ", "    ")
 
 
 def _add_outcome_without_record(call: ViewedCall, page: Page) -> None:

@@ -11,7 +11,7 @@ from wiremend.protocols.base.provider_error import read_error
 from wiremend.text import json_value
 from wiremend.views.content.page import Page, one_line
 from wiremend.views.content.viewed import ViewedCall, kept_data
-from wiremend.views.outcome import failure_of
+from wiremend.views.outcome import end_of_stream, failure_of
 
 _LEVELS = "▁▂▃▄▅▆▇█"
 _SILENT, _WAITING, _BEAT, _BEFORE = "·", "░", "♥", " "
@@ -51,7 +51,7 @@ def add_attempts(record: CallRecord, page: Page) -> None:
     """Add a line for each attempt, and the times of the call."""
     shown = record.attempts[:_SHOWN_ATTEMPTS]
     for attempt in shown:
-        page.line(_attempt_line(attempt), hanging="    ")
+        page.line(_attempt_line(attempt, record), hanging="    ")
         page.line(_times_line(attempt), "  ", "    ")
     if len(record.attempts) > len(shown):
         page.line(f"… {len(record.attempts) - len(shown)} more attempts")
@@ -60,16 +60,17 @@ def add_attempts(record: CallRecord, page: Page) -> None:
         f"first byte to the client {_s(record.head_seconds)}" if record.head_seconds else "",
         f"held back {_s(held)}" if held is not None and held >= 0.001 else "",
         f"end {_s(record.end_seconds)}" if record.end_seconds is not None else "not ended yet",
+        end_of_stream(record),
     ]
-    page.line(", ".join(part for part in parts if part))
+    page.line(", ".join(part for part in parts if part), hanging="    ")
 
 
-def _attempt_line(attempt: StoredAttempt) -> str:
+def _attempt_line(attempt: StoredAttempt, record: CallRecord) -> str:
     target = " · ".join(part for part in (attempt.provider, attempt.model) if part)
     outcome = attempt.outcome.value if attempt.outcome is not None else "unknown"
     if attempt.outcome in (AttemptOutcome.FAILED, AttemptOutcome.REJECTED):
         words = _words_of_provider(attempt)
-        outcome += f": {one_line(failure_of(attempt), 120)}{f': {words}' if words else ''}"
+        outcome += f": {one_line(failure_of(attempt, record), 120)}{f': {words}' if words else ''}"
     if attempt.injected:
         outcome += f" (injected on purpose: {one_line(attempt.injected, 120)})"
     return f"attempt {attempt.number}  {outcome}{f'  ({one_line(target, 100)})' if target else ''}"
