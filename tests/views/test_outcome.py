@@ -29,6 +29,7 @@ def record(outcome: str, detail: str = "", **fields: Any) -> CallRecord:
     return CallRecord.model_validate({"outcome": outcome, "detail": detail, **named, **fields})
 
 
+PASSED_ON = {**found("E008")[0], "done": "passed on"}
 FINE = [attempt("answered", "ok")]
 RETRIED = [attempt("failed", "Overloaded"), attempt("answered", "ok", 2)]
 REFUSED = [attempt("rejected", "refused: tools.3: invalid"), attempt("answered", "ok", 2)]
@@ -62,6 +63,18 @@ ROWS: list[tuple[CallRecord, int, str, str]] = [
         record("answered", "ok", attempts=FINE, response_findings=found("S105"), reports_only=True),
         8,
         "only reported · kimi-k2.6 · S105",
+        ":mag:",
+    ),
+    (
+        record("answered", "ok", attempts=FINE, response_findings=found("X102", "T306")),
+        8,
+        "ok · kimi-k2.6 · X102, T306",
+        "",
+    ),
+    (
+        record("answered", "ok", attempts=FINE, response_findings=[PASSED_ON, *found("X102")]),
+        8,
+        "only reported · kimi-k2.6 · E008, X102",
         ":mag:",
     ),
     (

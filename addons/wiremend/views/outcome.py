@@ -7,6 +7,7 @@ from enum import Enum
 
 from wiremend.call_record.outcomes import CUT, IN_THE_STREAM, OWN_END, AttemptOutcome, CallState
 from wiremend.call_record.schema import CallRecord, StoredAttempt
+from wiremend.rules.rule import Finding
 from wiremend.views.content.page import counted, neutralised, one_line
 
 COMMENT_LIMIT = 200
@@ -14,8 +15,10 @@ COMMENT_LIMIT = 200
 _REASON_LIMIT = 90
 _MODEL_LIMIT = 50
 _SHOWN_CODES = 4
-_CODES_WITHOUT_CHANGE = ("M", "R", "F")
-"""Families of rules that route or repeat a call and change nothing in its messages."""
+_NO_FAULTS = ("M", "R", "F", "X", "T305", "T306", "T307")
+"""Rules on what was configured, on translation and on attempts: there was no fault to repair."""
+_DONE_NOTHING = ("passed on", "left as text", "only reported")
+"""How a finding begins that reports a fault which stayed."""
 _INJECTED_MARKER = ":bug:"
 _TIMED_OUT = "R004"
 _FELL_BACK = "M003"
@@ -35,7 +38,7 @@ class Verdict(Enum):
     OK = "ok", "✓", ""
     REPAIRED = "repaired", "✓", ":wrench:"
     REPORTED = "only reported", "✓", ":mag:"
-    """Something was found, and nothing was done about it: `[rules] mode`."""
+    """A fault was found and stayed: it cannot be repaired, or `[rules] mode` is `report`."""
     RETRIED = "retried", "✓", ":repeat:"
     FELL_BACK = "fell back", "✓", ":twisted_rightwards_arrows:"
     FAILED = "failed", "✗", ":x:"
@@ -84,13 +87,20 @@ def verdict_of(record: CallRecord) -> Verdict:
         return Verdict.FELL_BACK
     if tries(record) > 1:
         return Verdict.RETRIED
-    if any(map(_is_change, codes)):
+    faults = [finding for finding in record.findings if is_fault(finding)]
+    if any(map(is_repaired, faults)):
         return Verdict.REPORTED if record.reports_only else Verdict.REPAIRED
-    return Verdict.OK
+    return Verdict.REPORTED if faults else Verdict.OK
 
 
-def _is_change(code: str) -> bool:
-    return not code.startswith(_CODES_WITHOUT_CHANGE)
+def is_fault(finding: Finding) -> bool:
+    """Return whether a finding reports a fault in the messages of a call."""
+    return not finding.code.startswith(_NO_FAULTS)
+
+
+def is_repaired(finding: Finding) -> bool:
+    """Return whether a finding reports a fault that was repaired."""
+    return is_fault(finding) and not finding.done.startswith(_DONE_NOTHING)
 
 
 def tries(record: CallRecord) -> int:
@@ -144,8 +154,10 @@ def comment_of(record: CallRecord, events: int = 0, rule_names: Mapping[str, str
     codes = _by_frequency(finding.code for finding in record.findings)
     headline = summary.headline
     if summary.verdict in (Verdict.REPAIRED, Verdict.REPORTED):
-        repairs = [rule_names[code] for code, _ in codes if _is_change(code) and code in rule_names]
-        headline += f": {', '.join(repairs[:_SHOWN_CODES])}" if repairs else ""
+        shown = is_repaired if summary.verdict is Verdict.REPAIRED else is_fault
+        faults = {finding.code for finding in record.findings if shown(finding)}
+        names = [rule_names[code] for code, _ in codes if code in faults & rule_names.keys()]
+        headline += f": {', '.join(names[:_SHOWN_CODES])}" if names else ""
     parts = [headline, summary.model, _with_counts(codes), injected_in(record)]
     return one_line(" · ".join(part for part in parts if part), COMMENT_LIMIT)
 
