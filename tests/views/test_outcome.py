@@ -11,6 +11,7 @@ from wiremend.views.outcome import COMMENT_LIMIT, comment_of, events_in, marker_
 
 LOST = "Connection lost: api.anthropic.com closed it before its response was complete: peer closed"
 RESET = "Connection lost: api.anthropic.com reset it before its response was complete"
+OPEN = "opencode-go kimi-k2.6: the circuit breaker is open"
 OWN_END = "wiremend ended the stream with error 502"
 EARLY = "Connection lost: the stream ended before its stop reason."
 IDLE = "Request timeout: api.anthropic.com sent nothing more within 120 s (limit: idle)."
@@ -127,6 +128,17 @@ ROWS: list[tuple[CallRecord, int, str, str]] = [
         ),
         10,
         "failed: ended early after 9 events · kimi-k2.6 · R003",
+        ":x:",
+    ),
+    (
+        record(
+            "failed",
+            "error 503",
+            head_seconds=None,
+            response_findings=[{**found("R007")[0], "found": OPEN}],
+        ),
+        0,
+        "failed: circuit breaker open · kimi-k2.6 · R007",
         ":x:",
     ),
     (record("failed", OWN_END), 3, f"failed: {OWN_END} after 2 events · kimi-k2.6", ":x:"),

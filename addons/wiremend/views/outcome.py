@@ -22,14 +22,15 @@ _DONE_NOTHING = ("passed on", "left as text", "only reported")
 _INJECTED_MARKER = ":bug:"
 _TIMED_OUT = "R004"
 _FELL_BACK = "M003"
-_ENDS_OF_A_STREAM = ("E002", "R003")
-"""Rules on errors that reached the client inside a stream."""
+_WITHOUT_WORDS = ("E002", "R003", "R007")
+"""Rules whose finding has the reason of a failure that no attempt may have."""
 _TRANSPORT_CODES = frozenset({"R001", "R002", "R003", _TIMED_OUT, "R007", "R008", "R009", "R010"})
 """Rules on connections and limits: the status of such a failure is one that wiremend chose."""
 _KILLED = "killed"
 _HTTP_ERROR = "error "
 """The beginning of the detail of a call that was answered with an HTTP error."""
 _LIMIT_NAME = "(limit: "
+_BREAKER_IS_OPEN = "the circuit breaker is open"
 
 
 class Verdict(Enum):
@@ -222,7 +223,7 @@ def words_of_failure(record: CallRecord) -> str:
     words = ended[-1].detail if ended else ""
     if words and words != record.detail:
         return words
-    errors = [one.found for one in record.findings if one.code in _ENDS_OF_A_STREAM]
+    errors = [one.found for one in record.findings if one.code in _WITHOUT_WORDS]
     return errors[-1] if errors else ""
 
 
@@ -300,6 +301,8 @@ def in_few_words(words: str) -> str:
         seconds, _, limit = rest.partition(_LIMIT_NAME)
         name = limit.partition(")")[0]
         return f"nothing for {seconds.strip()} ({name})" if seconds and name else "timed out"
+    if detail.endswith(_BREAKER_IS_OPEN):
+        return "circuit breaker open"
     if "the stream ended" in lower:
         return "ended early"
     if lower.startswith("connection lost"):

@@ -79,6 +79,7 @@ def ask(web: Web, address: str) -> None:
         assert b"message_stop" in response.read()
 
 
+@pytest.mark.first_row
 @pytest.mark.parametrize("way", WAYS)
 def test_the_real_provider_is_not_connected_to(
     way: str, authority: Authority, real: ScriptedProvider, tmp_path: Path
