@@ -3,8 +3,8 @@
 from typing import Any
 
 import pytest
-from wiremend.call_record.outcomes import AttemptOutcome
-from wiremend.engine.actions import Head
+from wiremend.call_record.outcomes import AttemptOutcome, CallState
+from wiremend.engine.actions import FinishResponse, Head, ReleaseAttempt, ShowBody
 from wiremend.engine.attempts import AttemptLog, AttemptRecord, describe_attempts
 from wiremend.engine.retry import RetryPolicy
 from wiremend.engine.settings import Timeouts
@@ -12,9 +12,11 @@ from wiremend.engine.unrepaired.fire_and_forget import Acknowledgement
 
 from engine.test_call_machine import (
     BLOCK_START,
+    BLOCK_STOP,
     DELTA,
     GOOD,
     HERE,
+    MESSAGE_DELTA,
     MESSAGE_START,
     ONCE,
     SSE,
@@ -151,6 +153,22 @@ LATE_ENDS: dict[str, tuple[bytes, tuple[Any, ...], str, str]] = {
     "reported": (OVERLOADED, ("body_end",), "error 529 in the stream", "Overloaded"),
 }
 """By name: what follows the content, the event after it, the outcome, and the attempt's reason."""
+
+
+@pytest.mark.parametrize("event", [("attempt_failed", "reset"), ("proxy_stops",)])
+def test_an_attempt_whose_end_alone_was_missing_is_answered(event: tuple[str, ...]) -> None:
+    call = Conversation(targets=(HERE,))
+    call.begin()
+    call.body(1, MESSAGE_START + BLOCK_START + DELTA + BLOCK_STOP + MESSAGE_DELTA)
+    actions = getattr(call, event[0])(1.5, *event[1:])
+    assert [type(action) for action in actions[-3:]] == [ShowBody, FinishResponse, ReleaseAttempt]
+    assert call.machine.outcome.state is CallState.ANSWERED
+    [attempt] = call.machine.attempts
+    assert (attempt.outcome, attempt.detail) == (ANSWERED, "ok")
+    first = call.machine.findings[0]
+    assert first.done == "completed: only the end was missing"
+    assert call.machine.usage is not None
+    assert call.machine.usage.output_tokens == 2
 
 
 @pytest.mark.parametrize("name", LATE_ENDS)

@@ -46,6 +46,9 @@ def summary_of(*records: CallRecord) -> str:
 
 
 ANSWERED = record(CallState.ANSWERED)
+RETRIED = record(CallState.ANSWERED, attempts=2).model_copy(
+    update={"response_findings": [StoredFinding(code="E001", done="trying again in 0.20 s")]}
+)
 SILENT = ANSWERED.model_copy(
     update={"response_findings": [StoredFinding(code="E008", done="passed on")]}
 )
@@ -71,6 +74,7 @@ SILENT = ANSWERED.model_copy(
         ((record(CallState.ANSWERED, "X102"),), "1 call; none repaired; X102 in 1"),
         ((record(CallState.ANSWERED, "T306"),), "1 call; none repaired; T306 in 1"),
         ((record(CallState.ANSWERED, "X102", "S105"),), "1 call; 1 repaired; S105 in 1, X102 in 1"),
+        ((RETRIED,), "1 call; 1 retried; E001 in 1"),
         ((SILENT,), "1 call; 1 only reported; E008 in 1"),
         (
             (record(CallState.ANSWERED, "R002", attempts=2),),

@@ -272,6 +272,11 @@ OTHER = call(body={**LONG_REQUEST, "messages": [{"role": "user", "content": "Som
             "1 new message after 2 that the request before also had (of 2)",
             1,
         ),
+        (
+            [before(3)],
+            "The messages are the same as in the request before, which this one repeats.",
+            0,
+        ),
         ([], "No earlier request of this conversation is in memory; these are all", 3),
         ([OTHER], "No earlier request of this conversation is in memory; these are all", 3),
     ],
@@ -439,8 +444,7 @@ def test_an_error_that_wiremend_wrote_is_not_the_providers(detail: str, attempte
     shown = call(answer=answered, record=cut)
     lines = lines_of("timeline", shown, of="response")
     assert lines[0] == "attempt 1  failed: ended early  (api.anthropic.com · claude-opus-5)"
-    times = "first byte to the client 0.25 s, end 2.00 s"
-    assert " ".join(lines[2:4]).replace("    ", "") == f"{times}, {OWN_END}"
+    assert lines[2:4] == ["first byte to the client 0.25 s, end 2.00 s", OWN_END]
     lines = lines_of("call", shown, of="response")
     assert lines[0] == "✗ failed: ended early after 4 events"
     assert "  the client received 4 events, then an error that wiremend wrote" in lines
@@ -460,6 +464,23 @@ def test_the_error_of_a_provider_stays_the_providers() -> None:
     lines = lines_of("call", shown, of="response")
     assert lines[0] == "✗ failed: 529 Overloaded after 4 events"
     assert "  the client received 4 events, then the error of the provider" in lines
+
+
+def test_of_many_retries_the_first_ones_and_the_last_are_shown() -> None:
+    retries = [
+        found("R005", {"kind": "attempt", "number": n}, "Overloaded", f"trying again in {n} s")
+        for n in range(1, 6)
+    ]
+    last = found("R005", {"kind": "attempt", "number": 6}, "Overloaded", "gave up: 6 attempts")
+    shown = call(record=record(response_findings=[*retries, last]))
+    lines = lines_of("call", shown, of="request")
+    at = lines.index(heading("what was wrong, and what was done"))
+    assert lines[at + 1 : at + 5] == [
+        "R005 retryable-status: Overloaded → trying again in 1 s (attempt 1)",
+        "R005 retryable-status: Overloaded → trying again in 2 s (attempt 2)",
+        "R005 retryable-status: 3 more (attempt 3, attempt 4, attempt 5)",
+        "R005 retryable-status: Overloaded → gave up: 6 attempts (attempt 6)",
+    ]
 
 
 def test_findings_are_folded_by_rule_with_all_their_places() -> None:

@@ -17,8 +17,10 @@ _MODEL_LIMIT = 50
 _SHOWN_CODES = 4
 _NO_FAULTS = ("M", "R", "F", "X", "T305", "T306", "T307")
 """Rules on what was configured, on translation and on attempts: there was no fault to repair."""
-_DONE_NOTHING = ("passed on", "left as text", "only reported")
-"""How a finding begins that reports a fault which stayed."""
+_LEFT = ("passed on", "left as text", "only reported")
+"""How `done` begins if the fault stayed."""
+_ASKED_AGAIN = ("trying again", "asked once more", "gave up")
+"""How `done` begins if another attempt took the place of this one, or none could."""
 _INJECTED_MARKER = ":bug:"
 _TIMED_OUT = "R004"
 _FELL_BACK = "M003"
@@ -95,13 +97,13 @@ def verdict_of(record: CallRecord) -> Verdict:
 
 
 def is_fault(finding: Finding) -> bool:
-    """Return whether a finding reports a fault in the messages of a call."""
-    return not finding.code.startswith(_NO_FAULTS)
+    """Return whether a finding reports a fault in a message that has reached its receiver."""
+    return not (finding.code.startswith(_NO_FAULTS) or finding.done.startswith(_ASKED_AGAIN))
 
 
 def is_repaired(finding: Finding) -> bool:
     """Return whether a finding reports a fault that was repaired."""
-    return is_fault(finding) and not finding.done.startswith(_DONE_NOTHING)
+    return is_fault(finding) and not finding.done.startswith(_LEFT)
 
 
 def tries(record: CallRecord) -> int:
@@ -307,4 +309,5 @@ def in_few_words(words: str) -> str:
         return "ended early"
     if lower.startswith("connection lost"):
         return "reset" if "reset" in detail.lower() else "connection lost"
-    return detail.partition("\n")[0]
+    first = detail.partition("\n")[0]
+    return first if first.endswith("..") else first.removesuffix(".")

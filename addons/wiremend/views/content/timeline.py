@@ -20,6 +20,8 @@ _LONGEST_GAPS = 3
 _SHORTEST_GAP_SECONDS = 0.5
 _SHOWN_ATTEMPTS = 40
 _ERROR_BYTES = 100_000
+_REFUSED = "request refused: "
+"""The outcome of the attempt, `rejected`, is the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +62,10 @@ def add_attempts(record: CallRecord, page: Page) -> None:
         f"first byte to the client {_s(record.head_seconds)}" if record.head_seconds else "",
         f"held back {_s(held)}" if held is not None and held >= 0.001 else "",
         f"end {_s(record.end_seconds)}" if record.end_seconds is not None else "not ended yet",
-        end_of_stream(record),
     ]
-    page.line(", ".join(part for part in parts if part), hanging="    ")
+    page.line(", ".join(part for part in parts if part))
+    if ended := end_of_stream(record):
+        page.line(ended)
 
 
 def _attempt_line(attempt: StoredAttempt, record: CallRecord) -> str:
@@ -70,7 +73,8 @@ def _attempt_line(attempt: StoredAttempt, record: CallRecord) -> str:
     outcome = attempt.outcome.value if attempt.outcome is not None else "unknown"
     if attempt.outcome in (AttemptOutcome.FAILED, AttemptOutcome.REJECTED):
         words = _words_of_provider(attempt)
-        outcome += f": {one_line(failure_of(attempt, record), 120)}{f': {words}' if words else ''}"
+        reason = one_line(failure_of(attempt, record).removeprefix(_REFUSED), 120)
+        outcome += f": {reason}{f': {words}' if words else ''}"
     if attempt.injected:
         outcome += f" (injected on purpose: {one_line(attempt.injected, 120)})"
     return f"attempt {attempt.number}  {outcome}{f'  ({one_line(target, 100)})' if target else ''}"
