@@ -483,6 +483,21 @@ def test_of_many_retries_the_first_ones_and_the_last_are_shown() -> None:
     ]
 
 
+def test_long_streams_are_compared_as_far_as_they_are_read() -> None:
+    delta = b'data: {"type":"content_block_delta","index":%d,"delta":{"text":"' + b"x" * 5000
+    many = b"".join((delta % 0) + b'"}}\n\n' for _ in range(1000))
+    lines = lines_of("before and after", kept(BROKEN + many, ANSWER + many), of="response")
+    assert lines[2] == "@@ event 3 → 3"
+    assert lines[-1] == "… compared up to here: 2.1 MB of 5.1 MB"
+    assert sum(line.startswith("@@") for line in lines) == 1
+    lines = lines_of("before and after", kept(many + BROKEN, many + ANSWER), of="response")
+    assert lines[2:] == ["… compared up to here: 2.1 MB of 5.1 MB"]
+    other = many.replace(b'"index":0', b'"index":1')
+    lines = lines_of("before and after", kept(many, other), of="response")
+    assert lines[2] == "@@ event 1 → 1"
+    assert lines[-1] == "… compared up to here: 2.1 MB of 5.1 MB"
+
+
 def test_findings_are_folded_by_rule_with_all_their_places() -> None:
     findings = [found("S105", event(n), "block 1", "block 0") for n in range(2, 18)]
     path = {"kind": "body", "path": ["tools", 3, "name"]}
