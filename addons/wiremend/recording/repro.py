@@ -20,10 +20,10 @@ _CONFIGURED = ("M", "X")
 
 _TEST = '''"""{title}
 
-`pytest {test}` runs it with wiremend installed; it needs no key and no network, and {host} is not
-connected to. A provider on loopback sends what the real one sent then, and what the client gets is
-checked. Change the assertions to what should
-have happened, and run it again after each change of wiremend or of the configuration.
+`pytest {test}` runs it with wiremend installed; it needs no key and no network, and
+{host} is not connected to. A provider on loopback sends what the real one sent
+then, and what the client gets is checked. Change the assertions to what should have happened, and
+run it again after each change of wiremend or of the configuration.
 """
 
 from pathlib import Path
