@@ -96,7 +96,11 @@ def test_a_failed_stream_has_the_providers_words_and_what_the_client_received() 
         "  complete",
         "  the client received 4 events, then an error that wiremend wrote",
     ]
-    assert lines[-3:] == [heading("answer"), "  Hello", "  error api_error: It was lost."]
+    assert lines[-3:] == [
+        heading("answer"),
+        "  Hello",
+        "  error from wiremend api_error: It was lost.",
+    ]
 
 
 def test_a_cancelled_call_without_a_response_is_explained_on_its_request() -> None:

@@ -249,15 +249,15 @@ def received_instead(record: CallRecord, events: int = 0) -> str:
     if not _ends_in_error(record):
         if not detail.startswith(_HTTP_ERROR):
             return f"an error: {detail}"
-        return f"{detail}, which wiremend wrote" if _is_own(record) else detail
+        return f"{detail}, which wiremend wrote" if is_own_error(record) else detail
     before = counted(events - 1, "event") if events > 1 else "no event"
-    error = "an error that wiremend wrote" if _is_own(record) else "the error of the provider"
+    error = "an error that wiremend wrote" if is_own_error(record) else "the error of the provider"
     return f"{before}, then {error}"
 
 
 def end_of_stream(record: CallRecord) -> str:
     """Return the sentence on a stream that wiremend ended in an error; empty for others."""
-    if not _ends_in_error(record) or not _is_own(record):
+    if not _ends_in_error(record) or not is_own_error(record):
         return ""
     status = record.detail.removeprefix(OWN_END).removesuffix(IN_THE_STREAM).split()
     return " ".join([OWN_END, *status[-1:]])
@@ -269,7 +269,7 @@ def _ends_in_error(record: CallRecord) -> bool:
     return detail.endswith(IN_THE_STREAM) or detail.startswith(OWN_END)
 
 
-def _is_own(record: CallRecord) -> bool:
+def is_own_error(record: CallRecord) -> bool:
     """Return whether wiremend made the error; old records contain it in their rules only."""
     codes = [finding.code for finding in record.findings]
     return record.detail.startswith(OWN_END) or _last_code(codes) in _TRANSPORT_CODES

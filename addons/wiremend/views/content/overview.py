@@ -29,6 +29,7 @@ from wiremend.views.content.viewed import ViewedCall
 from wiremend.views.outcome import (
     Verdict,
     events_in,
+    is_own_error,
     received_instead,
     summary_of,
     tries,
@@ -194,7 +195,8 @@ def _add_answer(call: ViewedCall, page: Page, detail: Detail) -> None:
     if answer.is_cut_short:
         page.line(f"  … read up to here; the body has {size_text(len(response.body))}")
     elif answer.failure is not None:
-        page.line(_error_line(answer.failure, response.status), "  ", "    ")
+        is_own = call.record is not None and is_own_error(call.record)
+        page.line(_error_line(answer.failure, response.status, is_own=is_own), "  ", "    ")
     elif answer.stop is not None:
         word = one_line(answer.stop.word or answer.stop.reason.value, 60)
         page.line()
@@ -204,11 +206,12 @@ def _add_answer(call: ViewedCall, page: Page, detail: Detail) -> None:
         page.line("  … more is to come" if is_running else "  ✗ it ends here, incomplete")
 
 
-def _error_line(error: ProviderError, status: int) -> str:
+def _error_line(error: ProviderError, status: int, *, is_own: bool) -> str:
     """Return an error; in a stream, which has another status, its status is only inferred."""
+    name = "error from wiremend" if is_own else "error"
     shown = [str(error.status)] if status == error.status else []
     kind = one_line(error.type or error.code, 80)
-    return f"{' '.join(['error', *shown, kind])}: {one_line(error.message, 600)}"
+    return f"{' '.join([name, *shown, kind])}: {one_line(error.message, 600)}"
 
 
 # The request
