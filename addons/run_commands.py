@@ -9,6 +9,7 @@ from pathlib import Path
 from load_configuration import Shell, Suite, suite_of
 from mitmproxy import command, ctx, flow, http, types
 from mitmproxy.exceptions import CommandError
+from wiremend.adapt.lessons import as_toml
 from wiremend.catalogue import rule_names
 from wiremend.recording.repro import NotWritable, write_repro
 from wiremend.views.content.view_list import VIEWS, render
@@ -17,7 +18,20 @@ from wiremend.views.viewed_flow import viewed_call
 
 SHOWN_CALLS = 20
 """How many calls one command describes."""
-FORGETTABLE = ("all", "breakers", "budgets", "keys", "lessons")
+NO_LESSONS = "# nothing was learnt"
+
+
+class Choices(tuple[str, ...]):
+    """The choices of an argument. mitmproxy would only answer "Invalid choice." to another one."""
+
+    def __contains__(self, choice: object) -> bool:
+        """Return True. Raises ValueError for another choice, with a text for the user."""
+        if not super().__contains__(choice):
+            raise ValueError(f"{choice!r} is not one of {', '.join(self)}.")
+        return True
+
+
+FORGETTABLE = Choices(("all", "breakers", "budgets", "keys", "lessons"))
 
 logger = logging.getLogger("wiremend")
 
@@ -96,11 +110,18 @@ class RunCommands(Shell):
             )
         )
 
+    @command.command("wiremend.lessons")  # type: ignore[untyped-decorator]
+    def lessons(self) -> str:
+        """Return what was learnt from rejections, as configuration."""
+        return self._shown(as_toml(self.knowledge.lessons.learnt) or NO_LESSONS)
+
     @command.command("wiremend.forget")  # type: ignore[untyped-decorator]
     @command.argument("what", type=types.Choice("wiremend.forget.options"))  # type: ignore[untyped-decorator]
-    def forget(self, what: str) -> str:
-        """Forget what was learnt from calls: lessons (also in the file of [learning]), breakers,
-        budgets, the keys in memory, or all of it. Running calls are not affected."""
+    def forget(self, what: str = "") -> str:
+        """Forget lessons (also in the file of [learning]), breakers, budgets, keys (those in
+        memory), or all. Running calls are not affected. Without a choice, list the choices."""
+        if not what:
+            raise CommandError(f"Choose one of {', '.join(FORGETTABLE)}.")
         forgotten = [
             f"{forget()} {kind}"
             for kind, forget in self._forgettable().items()

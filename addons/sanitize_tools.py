@@ -3,7 +3,6 @@
 import logging
 
 from load_configuration import Shell, Suite, suite_of
-from mitmproxy import command
 from wiremend.adapt.lessons import as_toml
 from wiremend.engine.settings import Feature
 
@@ -19,11 +18,6 @@ class SanitizeTools(Shell):
     def __init__(self, suite: Suite) -> None:
         super().__init__(suite)
         self.book = suite.knowledge.lessons
-
-    @command.command("wiremend.lessons")  # type: ignore[untyped-decorator]
-    def lessons(self) -> str:
-        """Return what was learnt from rejections, as configuration."""
-        return as_toml(self.book.learnt)
 
     def done(self) -> None:
         """Log the learnt lessons as TOML, ready to paste into the configuration."""

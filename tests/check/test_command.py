@@ -391,11 +391,23 @@ def test_statistics_replace_the_places(capsys: pytest.CaptureFixture[str]) -> No
     ]
 
 
-def test_a_rule_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(PROGRAM, ["--explain", "s105"]) == 0
+@pytest.mark.parametrize("rule", ["s105", "Block-Index"])
+def test_a_rule_is_explained(rule: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(PROGRAM, ["--explain", rule]) == 0
     out = capsys.readouterr().out
     assert out.startswith("### S105 block-index")
     assert "**What wiremend does:**" in out
+
+
+def test_to_explain_a_file_is_answered_with_what_checks_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    write("x.jsonl", TWO)
+    assert main(PROGRAM, ["--explain", "x.jsonl"]) == 2
+    assert capsys.readouterr().err == (
+        "scripts/check: --explain explains a rule, such as S105; to check 'x.jsonl', leave out "
+        "--explain\n"
+    )
 
 
 def test_the_report_is_written_to_a_file(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,21 +1,28 @@
 """Tests of the attempts that a machine records, with their times and outcomes."""
 
+from typing import Any
+
 import pytest
-from wiremend.call_record.outcomes import AttemptOutcome
-from wiremend.engine.actions import Head
+from wiremend.call_record.outcomes import AttemptOutcome, CallState
+from wiremend.engine.actions import FinishResponse, Head, ReleaseAttempt, ShowBody
 from wiremend.engine.attempts import AttemptLog, AttemptRecord, describe_attempts
 from wiremend.engine.retry import RetryPolicy
+from wiremend.engine.settings import Timeouts
 from wiremend.engine.unrepaired.fire_and_forget import Acknowledgement
 
 from engine.test_call_machine import (
     BLOCK_START,
+    BLOCK_STOP,
+    DELTA,
     GOOD,
     HERE,
+    MESSAGE_DELTA,
     MESSAGE_START,
     ONCE,
     SSE,
     THERE,
     Conversation,
+    event,
 )
 from engine.test_refused_requests import FIELD, adapted_requests, refuse
 
@@ -133,3 +140,47 @@ def test_a_fire_and_forget_call_has_one_attempt(
     else:
         getattr(machine, ended_by)(70.0)
     assert machine.attempts == (AttemptRecord(1, "host", "", outcome, detail, 1.0, 70.0),)
+
+
+OVERLOADED = event("error", ',"error":{"type":"overloaded_error","message":"Overloaded"}')
+OWN = "wiremend ended the stream with error"
+LATE_ENDS: dict[str, tuple[bytes, tuple[Any, ...], str, str]] = {
+    "cut": (b"", ("body_end",), f"{OWN} 502", "Connection lost: the stream ended before"),
+    "reset": (b"", ("attempt_failed", "reset"), f"{OWN} 502", "Connection lost: api.anthropic"),
+    "not JSON": (b"data: {\n\n", ("body_end",), f"{OWN} 502", "The provider sent an event that"),
+    "stopped": (b"", ("proxy_stops",), f"{OWN} 503", "wiremend was stopped before"),
+    "stall": (b"", ("wake",), f"{OWN} 504", "Request timeout: api.anthropic.com"),
+    "reported": (OVERLOADED, ("body_end",), "error 529 in the stream", "Overloaded"),
+}
+"""By name: what follows the content, the event after it, the outcome, and the attempt's reason."""
+
+
+@pytest.mark.parametrize("event", [("attempt_failed", "reset"), ("proxy_stops",)])
+def test_an_attempt_whose_end_alone_was_missing_is_answered(event: tuple[str, ...]) -> None:
+    call = Conversation(targets=(HERE,))
+    call.begin()
+    call.body(1, MESSAGE_START + BLOCK_START + DELTA + BLOCK_STOP + MESSAGE_DELTA)
+    actions = getattr(call, event[0])(1.5, *event[1:])
+    assert [type(action) for action in actions[-3:]] == [ShowBody, FinishResponse, ReleaseAttempt]
+    assert call.machine.outcome.state is CallState.ANSWERED
+    [attempt] = call.machine.attempts
+    assert (attempt.outcome, attempt.detail) == (ANSWERED, "ok")
+    first = call.machine.findings[0]
+    assert first.done == "completed: only the end was missing"
+    assert call.machine.usage is not None
+    assert call.machine.usage.output_tokens == 2
+
+
+@pytest.mark.parametrize("name", LATE_ENDS)
+def test_who_ended_a_stream_and_why(name: str) -> None:
+    data, (method, *arguments), outcome, reason = LATE_ENDS[name]
+    call = Conversation(timeouts=Timeouts(idle=9))
+    call.begin()
+    call.body(1, MESSAGE_START + BLOCK_START + DELTA)
+    if data:
+        call.body(2, data)
+    getattr(call, method)(30, *arguments)
+    assert call.machine.outcome.detail == outcome
+    [attempt] = call.machine.attempts
+    assert attempt.outcome is FAILED
+    assert attempt.detail.startswith(reason)

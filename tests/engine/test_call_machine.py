@@ -390,7 +390,7 @@ def test_the_end_of_the_second_can_end_a_stream_in_an_error() -> None:
     assert isinstance(shown, ShowBody)
     assert shown.data.startswith(b"event: error")
     assert rest == [FinishResponse(), AbandonAttempt(), ReleaseAttempt()]
-    assert call.machine.outcome == stream_error(502)
+    assert call.machine.outcome == stream_error(502, is_own=True)
 
 
 def test_a_retryable_status_is_retried_and_then_forwarded_unchanged() -> None:

@@ -46,6 +46,12 @@ def summary_of(*records: CallRecord) -> str:
 
 
 ANSWERED = record(CallState.ANSWERED)
+RETRIED = record(CallState.ANSWERED, attempts=2).model_copy(
+    update={"response_findings": [StoredFinding(code="E001", done="trying again in 0.20 s")]}
+)
+SILENT = ANSWERED.model_copy(
+    update={"response_findings": [StoredFinding(code="E008", done="passed on")]}
+)
 
 
 @pytest.mark.parametrize(
@@ -65,13 +71,18 @@ ANSWERED = record(CallState.ANSWERED)
             "2 calls; 1 repaired, 1 only reported; S105 in 2",
         ),
         ((record(CallState.ANSWERED, "M001"),), "1 call; none repaired; M001 in 1"),
+        ((record(CallState.ANSWERED, "X102"),), "1 call; none repaired; X102 in 1"),
+        ((record(CallState.ANSWERED, "T306"),), "1 call; none repaired; T306 in 1"),
+        ((record(CallState.ANSWERED, "X102", "S105"),), "1 call; 1 repaired; S105 in 1, X102 in 1"),
+        ((RETRIED,), "1 call; 1 retried; E001 in 1"),
+        ((SILENT,), "1 call; 1 only reported; E008 in 1"),
         (
             (record(CallState.ANSWERED, "R002", attempts=2),),
             "1 call; 1 retried; R002 in 1",
         ),
         (
             (record(CallState.FAILED, "R002", "E001", attempts=4), ANSWERED),
-            "2 calls; 1 retried, 1 failed; E001 in 1, R002 in 1",
+            "2 calls; 1 failed; E001 in 1, R002 in 1",
         ),
         (
             (
@@ -103,7 +114,7 @@ ASKED_ONE = record(CallState.ANSWERED, "S105", asked=("glm",))
         (
             (record(CallState.ANSWERED, "R002", asked=("kimi", "kimi", "glm")), ASKED_ONE),
             "2 calls; 1 repaired, 1 retried; R002 in 1, S105 in 1",
-            "by provider: glm 2 calls, 1 repaired; kimi 1 call, 1 retried, 1 to a fallback",
+            "by provider: glm 2 calls, 1 repaired; kimi 1 call, 1 to a fallback",
         ),
         (
             (record(CallState.FAILED, asked=("kimi",)), record(CallState.REFUSED), ASKED_ONE),

@@ -223,24 +223,85 @@ CONFIG = '''
 [providers.mine]
 base_url = "https://llm.example.org"
 api_key = "sk-other"
+[providers.address]
+base_url = "https://192.0.2.7"
+api_key = "sk-other"
 '''
 
-@pytest.mark.wiremend(config=CONFIG)
+@pytest.mark.wiremend(config=CONFIG, provider_hosts=["192.0.2.7"])
 def test_it(wiremend, wiremend_provider, ask):
     wiremend_provider.alpn = ("h2", "http/1.1")
     wiremend_provider.script([{"answer": "anthropic-messages"}])
-    for host in ("api.anthropic.com", "openrouter.ai", "llm.example.org"):
+    hosts = ["api.anthropic.com", "openrouter.ai", "llm.example.org", "192.0.2.7"]
+    for host in hosts:
         with ask(host) as response:
             response.read()
-    assert [one.header("host") for one in wiremend_provider.received] == [
-        "api.anthropic.com", "openrouter.ai", "llm.example.org"]
+    assert [one.header("host") for one in wiremend_provider.received] == hosts
     assert {one.http_version for one in wiremend_provider.received} == {"HTTP/2"}
-    with pytest.raises(OSError):
-        ask("example.com")
-    wiremend.wait_for_line("example.com is not part of this test")
+    for host in ("example.com", "192.0.2.8", "[2001:db8::1]"):
+        with pytest.raises(OSError):
+            ask(host)
+        wiremend.wait_for_line(f"{host.strip('[]')} is not part of this test")
     wiremend.assert_no_failures()
 """
     run(project, text).assert_outcomes(passed=1)
+
+
+@pytest.mark.long
+def test_an_address_of_this_machine_is_called_unless_it_is_the_providers(
+    project: pytest.Pytester,
+) -> None:
+    text = """
+import json, socket, threading, urllib.error, urllib.request
+import pytest
+
+listener = socket.create_server(("127.0.0.1", 0))
+PORT = listener.getsockname()[1]
+CONFIG = f'''
+[retry]
+attempts = 1
+[[models]]
+match = "*"
+provider = "local"
+[providers.local]
+base_url = "http://127.0.0.1:{PORT}"
+api_key = "sk-local"
+'''
+
+@pytest.mark.wiremend(config=CONFIG)
+def test_without(wiremend, wiremend_provider, ask):
+    accepted = threading.Thread(target=lambda: listener.accept()[0].close())
+    accepted.start()
+    with pytest.raises(urllib.error.HTTPError):
+        ask()
+    accepted.join(10)
+    assert not accepted.is_alive()
+    assert wiremend_provider.received == []
+
+@pytest.mark.wiremend(config=CONFIG, provider_hosts=["127.0.0.1"])
+def test_with(wiremend, wiremend_provider, ask):
+    wiremend_provider.script([{"answer": "anthropic-messages"}])
+    with ask() as response:
+        assert "message_stop" in response.read().decode()
+    assert wiremend_provider.received[0].header("host") == f"127.0.0.1:{PORT}"
+    listener.settimeout(0)
+    with pytest.raises(BlockingIOError):
+        listener.accept()
+
+@pytest.mark.wiremend(provider_hosts=["127.0.0.1"])
+def test_without_a_provider(wiremend): pass
+
+@pytest.mark.wiremend(provider_hosts="127.0.0.1")
+def test_wrong(wiremend_provider): pass
+"""
+    result = run(project, text)
+    result.assert_outcomes(passed=2, errors=2)
+    result.stdout.fnmatch_lines(
+        [
+            "*provider_hosts needs the fixture wiremend_provider, and no cassette",
+            "*provider_hosts: expected a list of hosts, got '127.0.0.1'",
+        ]
+    )
 
 
 @pytest.mark.long

@@ -7,10 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from wiremend.call_record.schema import CallRecord
-from wiremend.views.outcome import COMMENT_LIMIT, comment_of, events_in, marker_of
+from wiremend.views.outcome import COMMENT_LIMIT, comment_of, events_in, marker_of, received_instead
 
 LOST = "Connection lost: api.anthropic.com closed it before its response was complete: peer closed"
 RESET = "Connection lost: api.anthropic.com reset it before its response was complete"
+OPEN = "opencode-go kimi-k2.6: the circuit breaker is open"
+OWN_END = "wiremend ended the stream with error 502"
 EARLY = "Connection lost: the stream ended before its stop reason."
 IDLE = "Request timeout: api.anthropic.com sent nothing more within 120 s (limit: idle)."
 
@@ -28,6 +30,7 @@ def record(outcome: str, detail: str = "", **fields: Any) -> CallRecord:
     return CallRecord.model_validate({"outcome": outcome, "detail": detail, **named, **fields})
 
 
+PASSED_ON = {**found("E008")[0], "done": "passed on"}
 FINE = [attempt("answered", "ok")]
 RETRIED = [attempt("failed", "Overloaded"), attempt("answered", "ok", 2)]
 REFUSED = [attempt("rejected", "refused: tools.3: invalid"), attempt("answered", "ok", 2)]
@@ -61,6 +64,18 @@ ROWS: list[tuple[CallRecord, int, str, str]] = [
         record("answered", "ok", attempts=FINE, response_findings=found("S105"), reports_only=True),
         8,
         "only reported · kimi-k2.6 · S105",
+        ":mag:",
+    ),
+    (
+        record("answered", "ok", attempts=FINE, response_findings=found("X102", "T306")),
+        8,
+        "ok · kimi-k2.6 · X102, T306",
+        "",
+    ),
+    (
+        record("answered", "ok", attempts=FINE, response_findings=[PASSED_ON, *found("X102")]),
+        8,
+        "only reported · kimi-k2.6 · E008, X102",
         ":mag:",
     ),
     (
@@ -104,6 +119,29 @@ ROWS: list[tuple[CallRecord, int, str, str]] = [
         "ok · kimi-k2.6",
         "",
     ),
+    (
+        record(
+            "failed",
+            OWN_END,
+            attempts=[attempt("failed", EARLY)],
+            response_findings=[{**found("R003")[0], "found": EARLY}],
+        ),
+        10,
+        "failed: ended early after 9 events · kimi-k2.6 · R003",
+        ":x:",
+    ),
+    (
+        record(
+            "failed",
+            "error 503",
+            head_seconds=None,
+            response_findings=[{**found("R007")[0], "found": OPEN}],
+        ),
+        0,
+        "failed: circuit breaker open · kimi-k2.6 · R007",
+        ":x:",
+    ),
+    (record("failed", OWN_END), 3, f"failed: {OWN_END} after 2 events · kimi-k2.6", ":x:"),
     (
         record(
             "failed",
@@ -191,6 +229,27 @@ ROWS: list[tuple[CallRecord, int, str, str]] = [
         ":x:",
     ),
 ]
+
+
+RECEIVED: list[tuple[str, list[str], int, str]] = [
+    ("error 502", ["R001"], 0, "error 502, which wiremend wrote"),
+    ("error 529", ["R005"], 0, "error 529"),
+    ("error 503", ["R007"], 0, "error 503, which wiremend wrote"),
+    ("cut", ["R002"], 3, "a part of the answer, then the end of the connection"),
+    ("internal fault (KeyError)", [], 0, "an error: internal fault (KeyError)"),
+    (OWN_END, ["E002"], 3, "2 events, then an error that wiremend wrote"),
+    (OWN_END, ["R004"], 1, "no event, then an error that wiremend wrote"),
+    ("error 504 in the stream", ["S105", "R004"], 2, "1 event, then an error that wiremend wrote"),
+    ("error 500 in the stream", ["E001"], 2, "1 event, then the error of the provider"),
+]
+
+
+@pytest.mark.parametrize(("detail", "codes", "events", "received"), RECEIVED)
+def test_what_a_client_received_instead_of_an_answer(
+    detail: str, codes: list[str], events: int, received: str
+) -> None:
+    call = record("failed", detail, response_findings=found(*codes))
+    assert received_instead(call, events) == received
 
 
 @pytest.mark.parametrize(("call", "events", "comment", "marker"), ROWS)

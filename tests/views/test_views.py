@@ -94,9 +94,13 @@ def test_a_failed_stream_has_the_providers_words_and_what_the_client_received() 
     assert lines[3:6] == [
         "  Connection lost: api.anthropic.com closed it before its response was",
         "  complete",
-        "  the client received 4 events, then an error in the stream",
+        "  the client received 4 events, then an error that wiremend wrote",
     ]
-    assert lines[-3:] == [heading("answer"), "  Hello", "  error api_error: It was lost."]
+    assert lines[-3:] == [
+        heading("answer"),
+        "  Hello",
+        "  error from wiremend api_error: It was lost.",
+    ]
 
 
 def test_a_cancelled_call_without_a_response_is_explained_on_its_request() -> None:
@@ -272,6 +276,11 @@ OTHER = call(body={**LONG_REQUEST, "messages": [{"role": "user", "content": "Som
             "1 new message after 2 that the request before also had (of 2)",
             1,
         ),
+        (
+            [before(3)],
+            "The messages are the same as in the request before, which this one repeats.",
+            0,
+        ),
         ([], "No earlier request of this conversation is in memory; these are all", 3),
         ([OTHER], "No earlier request of this conversation is in memory; these are all", 3),
     ],
@@ -416,6 +425,81 @@ def test_the_timeline_has_waits_silences_and_keep_alives() -> None:
     assert client_bar.count("♥") == 1
     assert "8.00 s from 1.00 s  (attempt 2)" in lines
     assert "1 keep-alive to the client, the first at 5.00 s" in lines
+
+
+CUT = "Connection lost: the stream ended before its stop reason."
+OWN_END = "wiremend ended the stream with error 502"
+
+
+@pytest.mark.parametrize(
+    ("detail", "attempted"),
+    [(OWN_END, CUT), ("error 502 in the stream", "error 502 in the stream")],
+    ids=["now", "in old recordings"],
+)
+def test_an_error_that_wiremend_wrote_is_not_the_providers(detail: str, attempted: str) -> None:
+    at = {"kind": "attempt", "number": 1}
+    cut = record(
+        outcome="failed",
+        detail=detail,
+        attempts=[attempt(outcome="failed", detail=attempted)],
+        response_findings=[found("R003", at, CUT, "ended in the protocol's error")],
+    )
+    answered = b"".join(answers.text_stream(ANTHROPIC).events[:4]) + b"data: {}\n\n"
+    shown = call(answer=answered, record=cut)
+    lines = lines_of("timeline", shown, of="response")
+    assert lines[0] == "attempt 1  failed: ended early  (api.anthropic.com · claude-opus-5)"
+    assert lines[2:4] == ["first byte to the client 0.25 s, end 2.00 s", OWN_END]
+    lines = lines_of("call", shown, of="response")
+    assert lines[0] == "✗ failed: ended early after 4 events"
+    assert "  the client received 4 events, then an error that wiremend wrote" in lines
+
+
+def test_the_error_of_a_provider_stays_the_providers() -> None:
+    at = {"kind": "attempt", "number": 1}
+    failed = record(
+        outcome="failed",
+        detail="error 529 in the stream",
+        attempts=[attempt(outcome="failed", detail="Overloaded")],
+        response_findings=[found("E002", at, "Overloaded", "ended in the protocol's error")],
+    )
+    shown = call(answer=b"data: {}\n\n" * 5, record=failed)
+    timeline = "\n".join(lines_of("timeline", shown, of="response"))
+    assert "wiremend" not in timeline
+    lines = lines_of("call", shown, of="response")
+    assert lines[0] == "✗ failed: 529 Overloaded after 4 events"
+    assert "  the client received 4 events, then the error of the provider" in lines
+
+
+def test_of_many_retries_the_first_ones_and_the_last_are_shown() -> None:
+    retries = [
+        found("R005", {"kind": "attempt", "number": n}, "Overloaded", f"trying again in {n} s")
+        for n in range(1, 6)
+    ]
+    last = found("R005", {"kind": "attempt", "number": 6}, "Overloaded", "gave up: 6 attempts")
+    shown = call(record=record(response_findings=[*retries, last]))
+    lines = lines_of("call", shown, of="request")
+    at = lines.index(heading("what was wrong, and what was done"))
+    assert lines[at + 1 : at + 5] == [
+        "R005 retryable-status: Overloaded → trying again in 1 s (attempt 1)",
+        "R005 retryable-status: Overloaded → trying again in 2 s (attempt 2)",
+        "R005 retryable-status: 3 more (attempt 3, attempt 4, attempt 5)",
+        "R005 retryable-status: Overloaded → gave up: 6 attempts (attempt 6)",
+    ]
+
+
+def test_long_streams_are_compared_as_far_as_they_are_read() -> None:
+    delta = b'data: {"type":"content_block_delta","index":%d,"delta":{"text":"' + b"x" * 5000
+    many = b"".join((delta % 0) + b'"}}\n\n' for _ in range(1000))
+    lines = lines_of("before and after", kept(BROKEN + many, ANSWER + many), of="response")
+    assert lines[2] == "@@ event 3 → 3"
+    assert lines[-1] == "… compared up to here: 2.1 MB of 5.1 MB"
+    assert sum(line.startswith("@@") for line in lines) == 1
+    lines = lines_of("before and after", kept(many + BROKEN, many + ANSWER), of="response")
+    assert lines[2:] == ["… compared up to here: 2.1 MB of 5.1 MB"]
+    other = many.replace(b'"index":0', b'"index":1')
+    lines = lines_of("before and after", kept(many, other), of="response")
+    assert lines[2] == "@@ event 1 → 1"
+    assert lines[-1] == "… compared up to here: 2.1 MB of 5.1 MB"
 
 
 def test_findings_are_folded_by_rule_with_all_their_places() -> None:

@@ -16,7 +16,7 @@ It is plain data, so every file that mitmproxy saves contains it, and stock mitm
     provider, host     the last provider that was used; for an answered call, the one that
                        answered
     outcome            one of the outcomes below
-    detail             a description of the outcome, such as `error 502 in the stream`
+    detail             a description of the outcome, such as `error 529 in the stream`
     started_at         when the call was planned or refused, in seconds since the epoch
     head_seconds       when the first byte was sent to the client
     end_seconds        when the outcome was known

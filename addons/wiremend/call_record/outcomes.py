@@ -57,8 +57,14 @@ class Outcome:
 
     state: CallState
     detail: str = ""
-    """For example "ok", "error 502", "error 502 in the stream", "cut", "cancelled by client"."""
+    """For example "ok", "error 502", "error 529 in the stream", "wiremend ended the stream with
+    error 502", "cut", "cancelled by client"."""
 
+
+IN_THE_STREAM = "in the stream"
+"""The end of the detail if a stream ends in an error that the provider reported."""
+OWN_END = "wiremend ended the stream with error"
+"""The beginning of the detail if the provider reported none."""
 
 PLANNED = Outcome(CallState.PLANNED)
 RUNNING = Outcome(CallState.RUNNING)
@@ -73,6 +79,10 @@ def http_error(status: int) -> Outcome:
     return Outcome(CallState.FAILED, f"error {status}")
 
 
-def stream_error(status: int) -> Outcome:
-    """Return the outcome of a call whose stream ends in an error equivalent to this status."""
-    return Outcome(CallState.FAILED, f"error {status} in the stream")
+def stream_error(status: int, *, is_own: bool) -> Outcome:
+    """Return the outcome of a call whose stream ends in an error equivalent to this status.
+
+    `is_own`: the provider reported no error; wiremend ended the stream.
+    """
+    text = f"{OWN_END} {status}" if is_own else f"error {status} {IN_THE_STREAM}"
+    return Outcome(CallState.FAILED, text)

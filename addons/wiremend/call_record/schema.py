@@ -221,7 +221,8 @@ class CallRecord(Stored):
     outcome: CallState | None = None
     """None: an outcome that this version does not define."""
     detail: str = ""
-    """A description of the outcome: `ok`, `error 502 in the stream`, the reason of a refusal."""
+    """A description of the outcome: `ok`, `error 529 in the stream` (from the provider), `wiremend
+    ended the stream with error 502` (the provider reported none), the reason of a refusal."""
     started_at: float | None = None
     """When the call was planned or refused, in seconds since the epoch."""
     head_seconds: float | None = None

@@ -16,7 +16,7 @@ from wiremend.check.fixing import fix
 from wiremend.check.problems import CheckedFlow, printable
 from wiremend.check.progress import ProgressLine
 from wiremend.check.reports.registry import FORMATS
-from wiremend.check.reports.report import plural
+from wiremend.check.reports.report import RULES_PAGE, plural
 from wiremend.check.reports.text import statistics, summary
 from wiremend.check.runs import Run, Totals, Unusable, rules_by_code
 from wiremend.check.secret_places import SECRET_RULES
@@ -28,7 +28,7 @@ from wiremend.protocols.base.names import WireProtocol
 from wiremend.recording.exchange import UnusableRecording
 
 HELP = """usage: {program} [options] FILE...    report faults in recorded traffic
-       {program} --explain CODE     explain a rule
+       {program} --explain RULE     explain a rule: a code or a name
 
 FILE is a flow file of mitmproxy or wiremend, a HAR file, JSON Lines of exchanges (also .xz), with
 --protocol a body (events or JSON), a folder of these, or - for standard input. What a provider
@@ -102,7 +102,7 @@ def _parser(program: str) -> argparse.ArgumentParser:
     )
     parser.add_argument("files", nargs="*")
     parser.add_argument("-h", "--help", action="store_true")
-    parser.add_argument("--explain", metavar="CODE")
+    parser.add_argument("--explain", metavar="RULE")
     parser.add_argument("--protocol", metavar="NAME")
     parser.add_argument("--select", action="append", default=[], metavar="CODES")
     parser.add_argument("--ignore", action="append", default=[], metavar="CODES")
@@ -116,13 +116,21 @@ def _parser(program: str) -> argparse.ArgumentParser:
     return parser
 
 
-def explanation(code: str) -> str:
-    """Return what the rule with this code is about. Raises an error for the user."""
-    rules = {**rules_by_code(), **{rule.code: rule for rule in SECRET_RULES}}
-    rule = rules.get(code) or rules.get(code.upper())
-    if rule is None:
-        raise _Problem(f"--explain: {_unknown(code, rules)}")
-    return render_rule(rule)
+def explanation(rule: str) -> str:
+    """Return what the rule with this code, or name, is about. Raises an error for the user."""
+    by_code = {**rules_by_code(), **{one.code: one for one in SECRET_RULES}}
+    by_name = {one.name: one for one in by_code.values()}
+    found = by_code.get(rule.upper()) or by_name.get(rule.lower())
+    if found is not None:
+        return render_rule(found)
+    if os.path.exists(rule):
+        raise _Problem(
+            f"--explain explains a rule, such as S105; to check {rule!r}, leave out --explain"
+        )
+    raise _Problem(
+        f"--explain: {_unknown(rule, [*by_code, *by_name])}; expected a code or a name, such as "
+        f"S105 or block-index, from {RULES_PAGE}"
+    )
 
 
 def _unknown(code: str, known: Iterable[str]) -> str:

@@ -56,7 +56,7 @@ from wiremend.engine.deadlines import HOLD_SECONDS, Deadlines
 from wiremend.engine.endings import Ending, Endings
 from wiremend.engine.fallback import TargetChoice
 from wiremend.engine.machine import IllegalMove
-from wiremend.engine.recovery import Decision, Failure, NextStep, Recovery
+from wiremend.engine.recovery import COMPLETED, IN_AN_ERROR, Decision, Failure, NextStep, Recovery
 from wiremend.engine.response_reader import BodyMode, ResponseReading
 from wiremend.engine.transport_errors import (
     connect_error,
@@ -318,10 +318,13 @@ class CallMachine:
             return actions
         self._abandon(actions)
         error = stopped_error()
-        done = "ended in the protocol's error"
+        ending = self._endings.completion(self._client.shown, self._response)
+        done = IN_AN_ERROR if ending is None else COMPLETED
         self.findings += [self._log.finding(rules.PROXY_STOPPED, "the proxy ends", done)]
         self._choice.inconclusive()
-        ending = self._endings.ending(error, self._client.shown, self._response)
+        if ending is None:
+            ending = self._endings.ending(error, self._client.shown, self._response)
+            self._log.end(now, AttemptOutcome.FAILED, error.message)
         self._tell_client(now, actions, ending)
         return actions
 
@@ -381,11 +384,14 @@ class CallMachine:
     def _fail(self, now: float, actions: list[Action], failure: Failure) -> None:
         """The current attempt failed: do what follows from that."""
         self._abandon(actions)
-        is_hidden = self._client.shown.allows_retry
-        decision = self._recovery.after_failure(now, failure, is_hidden=is_hidden)
+        shown = self._client.shown
+        completion = self._endings.completion(shown, self._response)
+        decision = self._recovery.after_failure(
+            now, failure, is_hidden=shown.allows_retry, is_complete=completion is not None
+        )
         self._proceed(now, actions, decision)
         if decision.step is NextStep.GIVE_UP:
-            ending = self._endings.ending(failure.error, self._client.shown, self._response)
+            ending = completion or self._endings.ending(failure.error, shown, self._response)
             self._tell_client(now, actions, ending)
 
     def _proceed(self, now: float, actions: list[Action], decision: Decision) -> None:
@@ -529,13 +535,15 @@ class CallMachine:
         self, now: float, actions: list[Action], error: ProviderError, *, is_written: bool
     ) -> None:
         """Content was shown, and the error event behind it if that could be written."""
+        rule = self._stream_rule()
+        failure = Failure(error, rule)
         message = error.message or error.type
-        done = "ended in the protocol's error"
-        self.findings += [self._log.finding(self._stream_rule(), message, done)]
-        self._choice.failed(now, error, self._stream_rule().name.replace("-", " "))
+        self.findings += [self._log.finding(rule, message, IN_AN_ERROR)]
+        self._choice.failed(now, error, failure.kind)
         actions.append(FinishResponse() if is_written else CutResponse(message))
         self._abandon(actions)
-        self._finish(now, actions, stream_error(error.status))
+        self._log.end(now, AttemptOutcome.FAILED, failure.message)
+        self._finish(now, actions, stream_error(error.status, is_own=error.is_own))
 
     def _stream_rule(self) -> Rule:
         """Return the rule on an error in a stream: upstream ended too early, or reported it."""

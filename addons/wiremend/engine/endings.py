@@ -6,7 +6,8 @@ The form depends on what the client has been sent (`Shown`):
     -------   ----------------------------------------------------------------------------
     NOTHING   an HTTP error: the provider's own if it is readable, else in its envelope
     HEAD      the protocol's error event
-    CONTENT   the protocol's error event; a body that is not understood is broken off
+    CONTENT   the protocol's error event; a body that is not understood is broken off, and a stream
+              that lacks only its end is completed
 """
 
 from collections.abc import Callable, Sequence
@@ -84,11 +85,16 @@ class Endings:
             return self._stream_ending(error, response.fresh_repair().fail)
         if response.mode is BodyMode.UNTOUCHED:
             return Ending(CutResponse(error.message), CUT)
-        if missing := response.missing_end():
-            data = b"".join(repaired.data for repaired in missing)
-            findings = [finding for repaired in missing for finding in repaired.findings]
-            return Ending(FinishResponse(), ANSWERED, data, findings)
         return self._stream_ending(error, response.fail_stream)
+
+    def completion(self, shown: Shown, response: ResponseReading) -> Ending | None:
+        """Return how a stream is completed of which only the end is missing; None if more is."""
+        if shown is not Shown.CONTENT or not (missing := response.missing_end()):
+            return None
+        data = b"".join(repaired.data for repaired in missing)
+        response.count_tokens(data)
+        findings = [finding for repaired in missing for finding in repaired.findings]
+        return Ending(FinishResponse(), ANSWERED, data, findings)
 
     def _http_ending(self, error: ProviderError, response: ResponseReading) -> Ending:
         own = response.own_error()
@@ -122,7 +128,7 @@ class Endings:
         error = with_some_message(error, host=host, attempts=attempts)
         data = fail(error)
         action = FinishResponse() if data else CutResponse(error.message)
-        return Ending(action, stream_error(error.status), data, findings)
+        return Ending(action, stream_error(error.status, is_own=error.is_own), data, findings)
 
     def _explained(self, error: ProviderError) -> tuple[ProviderError, list[Finding]]:
         findings: list[Finding] = []

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from wiremend.call_record.outcomes import AttemptOutcome
+from wiremend.call_record.outcomes import ANSWERED, AttemptOutcome
 from wiremend.engine import rules
 from wiremend.engine.attempts import AttemptLog
 from wiremend.engine.call import Call
@@ -15,6 +15,8 @@ from wiremend.rules.rule import Finding, Rule, shortened
 
 REFUSED_KEY_STATUS = frozenset({401, 402})
 """Statuses after which the next key of a provider is used: unknown key, no credit."""
+IN_AN_ERROR = "ended in the protocol's error"
+COMPLETED = "completed: only the end was missing"
 FREE_RETRIES = 2
 """How often a stale connection is replaced without counting as an attempt."""
 
@@ -115,10 +117,17 @@ class Recovery:
         finding = self._log.finding(rules.SILENT_STOP, found, "asked once more")
         return Decision(NextStep.SEND_AGAIN, [finding])
 
-    def after_failure(self, now: float, failure: Failure, *, is_hidden: bool) -> Decision:
-        """Decide what follows; `is_hidden`: the client has been sent nothing of it."""
+    def after_failure(
+        self, now: float, failure: Failure, *, is_hidden: bool, is_complete: bool = False
+    ) -> Decision:
+        """Decide what follows; `is_hidden`: the client has been sent nothing of it.
+
+        `is_complete`: it has been sent all of it but the end, which is added.
+        """
         if not is_hidden:
-            findings = self._findings(failure, "ended in the protocol's error")
+            findings = self._findings(failure, COMPLETED if is_complete else IN_AN_ERROR)
+            if is_complete:
+                self._log.end(now, AttemptOutcome.ANSWERED, ANSWERED.detail)
             return self._give_up(now, failure, findings, may_fall_back=False)
         if finding := self._use_next_key(now, failure.error):
             return Decision(NextStep.SEND_AGAIN, [finding])

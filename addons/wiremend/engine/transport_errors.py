@@ -20,7 +20,7 @@ from wiremend.protocols.base.event_repairer import DONE
 from wiremend.protocols.base.provider_error import (
     ProviderError,
     error_of_text,
-    make_error,
+    own_error,
     read_error,
 )
 from wiremend.text import sse
@@ -67,7 +67,7 @@ def timeout_error(host: str, limit: str, seconds: float) -> ProviderError:
     """A limit of `[timeouts]` passed; the message contains its name and its seconds."""
     missing = f"{_MISSING_BY_LIMIT[limit]} within {seconds:g} s (limit: {limit})"
     message = f"Request timeout: {host} {missing}."
-    return make_error(status=504, type="timeout_error", message=message)
+    return own_error(message, status=504, type="timeout_error")
 
 
 def unreadable_error(host: str, reason: str) -> ProviderError:
@@ -93,7 +93,7 @@ def internal_error() -> ProviderError:
 def stopped_error() -> ProviderError:
     """The proxy ends, and the call with it."""
     message = "wiremend was stopped before the response was complete."
-    return make_error(status=503, type="overloaded_error", message=message)
+    return own_error(message, status=503, type="overloaded_error")
 
 
 def refused_error(host: str, seconds: float, last_failure: FailureCause | None) -> ProviderError:
@@ -110,7 +110,7 @@ def refused_error(host: str, seconds: float, last_failure: FailureCause | None) 
     message = (
         f"{host} failed several calls in a row and is asked again in {math.ceil(seconds)} s.{last}"
     )
-    return make_error(status=503, type="overloaded_error", message=message)
+    return own_error(message, status=503, type="overloaded_error")
 
 
 def with_response_metadata(
@@ -166,4 +166,4 @@ def _error_in_events(body: bytes) -> ProviderError | None:
 
 
 def _transport_error(message: str) -> ProviderError:
-    return make_error(status=502, type="api_error", message=message)
+    return own_error(message, type="api_error")

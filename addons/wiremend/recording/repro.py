@@ -20,9 +20,10 @@ _CONFIGURED = ("M", "X")
 
 _TEST = '''"""{title}
 
-`pytest {test}` runs it with wiremend installed; it needs no key and no network. The provider
-sends what it sent then, and what the client gets is checked. Change the assertions to what should
-have happened, and run it again after each change of wiremend or of the configuration.
+`pytest {test}` runs it with wiremend installed; it needs no key and no network, and
+{host} is not connected to. A provider on loopback sends what the real one sent
+then, and what the client gets is checked. Change the assertions to what should have happened, and
+run it again after each change of wiremend or of the configuration.
 """
 
 from pathlib import Path
@@ -36,7 +37,7 @@ hosts = ["{host}"]
 """
 
 
-@pytest.mark.wiremend(config=CONFIGURATION)
+@pytest.mark.wiremend(config=CONFIGURATION, provider_hosts=["{host}"])
 def test_the_call_is_as_it_was(wiremend, wiremend_provider):
     repro = load_repro(Path(__file__).with_name("{recording}"))
     wiremend_provider.script(repro.replies)

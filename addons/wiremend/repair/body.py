@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from wiremend.protocols.base.event_repairer import DONE
 from wiremend.protocols.base.protocol import Protocol
-from wiremend.protocols.base.provider_error import make_error
+from wiremend.protocols.base.provider_error import own_error
 from wiremend.protocols.base.repairer import RepairedBody, StreamContext
 from wiremend.repair.leaked_calls import recover_in_body
 from wiremend.repair.stream import REPAIR_FAILED, stream_repair
@@ -13,9 +13,7 @@ from wiremend.rules.containment import Fault, contain
 from wiremend.rules.rule import CallPlace, Finding
 from wiremend.text import json_value, sse
 
-_NOT_FOLDED = make_error(
-    status=502, type="api_error", message="The provider sent events that are no response."
-)
+_NOT_FOLDED = own_error("The provider sent events that are no response.", type="api_error")
 
 
 def repair_body(
@@ -30,7 +28,7 @@ def repair_body(
         done = "passed on unchanged" if is_json else "ended in an error"
         finding = Finding(REPAIR_FAILED.code, CallPlace.RESPONSE, str(fault), done)
         message = "The provider sent a body that cannot be read."
-        error = make_error(status=502, type="api_error", message=message)
+        error = own_error(message, type="api_error")
         return RepairedBody(body, [finding], None if is_json else error)
 
     return contain("repairing a body", unchanged, _repair_body, protocol, body, context)

@@ -8,7 +8,7 @@ from collections import deque
 from wiremend.protocols.base.event_repairer import DONE
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.protocol import Protocol
-from wiremend.protocols.base.provider_error import ProviderError, make_error, read_error
+from wiremend.protocols.base.provider_error import ProviderError, own_error, read_error
 from wiremend.protocols.base.repairer import (
     Decoder,
     EventKind,
@@ -486,7 +486,7 @@ class StreamRepair:
         if self._has_terminal:
             return Repaired(self.take_held(), EventKind.TERMINAL, findings)
         message = "The stream ended before its terminal event."
-        error = make_error(status=502, type="api_error", message=message)
+        error = own_error(message, type="api_error")
         return Repaired(self.fail(error), EventKind.ERROR, findings, error)
 
     # Events that are too large for memory
@@ -547,9 +547,7 @@ class StreamRepair:
         last = self._decoder_of_shortened().feed((self._large.shortened or b"") + end)
         if last and last[0].data is not None and json_value.parses(last[0].data):
             return self._pass_part(sse.Event(end, is_part=True))
-        error = make_error(
-            status=502, type="api_error", message="The stream ended inside an event."
-        )
+        error = own_error("The stream ended inside an event.", type="api_error")
         return Repaired(self.fail(error), EventKind.ERROR, error=error)
 
 

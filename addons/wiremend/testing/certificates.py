@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 _VALID = datetime.timedelta(days=2)
+_NO_NAME = "localhost"
 
 
 @dataclass(frozen=True)
@@ -34,11 +35,15 @@ class Leaf:
 
 
 class LeafPerName:
-    """Server certificates made on demand, for the host name that each client asks for."""
+    """Server certificates made on demand, for the host name that each client asks for.
 
-    def __init__(self, authority: "Authority") -> None:
+    A client that connects to an IP address sends no name: its certificate is for `localhost` and
+    for `addresses`.
+    """
+
+    def __init__(self, authority: "Authority", addresses: Sequence[str] = ()) -> None:
         self._authority = authority
-        self._leaves: dict[str, Leaf] = {}
+        self._leaves = {_NO_NAME: authority.leaf(_NO_NAME, *addresses)}
 
     def server_context(self, alpn: Sequence[str] = ()) -> ssl.SSLContext:
         """Return the context of a TLS server with these ALPN protocols."""
@@ -47,7 +52,7 @@ class LeafPerName:
             if name:
                 connection.context = self._leaf(name).server_context(alpn)
 
-        context = self._leaf("localhost").server_context(alpn)
+        context = self._leaf(_NO_NAME).server_context(alpn)
         context.sni_callback = choose
         return context
 

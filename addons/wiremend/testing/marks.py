@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-USAGE = "wiremend(config=..., cassette=..., faults=..., match=..., plain=...)"
+USAGE = "wiremend(config=..., cassette=..., faults=..., match=..., plain=..., provider_hosts=...)"
 LEVELS = ("messages", "strict", "order")
 """The levels of `wiremend.recording.normal_form.Level`, whose module imports much."""
 
@@ -31,6 +31,8 @@ class Mark:
     """The level of matching; empty: that of the ini file."""
     is_plain: bool = False
     """Whether nothing is repaired and retried."""
+    provider_hosts: tuple[str, ...] = ()
+    """Host names and IP addresses of this machine that are the scripted provider in this test."""
 
 
 def mark_of(item: pytest.Item) -> Mark:
@@ -69,12 +71,20 @@ def _plain(value: Any, folder: Path) -> dict[str, Any]:
     return {"is_plain": bool(value)}
 
 
+def _provider_hosts(value: Any, folder: Path) -> dict[str, Any]:
+    is_list = isinstance(value, Sequence) and not isinstance(value, str | bytes)
+    if not is_list or not all(isinstance(host, str) and host for host in value):
+        raise WrongMark(f"provider_hosts: expected a list of hosts, got {value!r}")
+    return {"provider_hosts": tuple(host.lower() for host in value)}
+
+
 _ARGUMENTS = {
     "config": _config,
     "cassette": _cassette,
     "faults": _faults,
     "match": _match,
     "plain": _plain,
+    "provider_hosts": _provider_hosts,
 }
 
 

@@ -40,10 +40,12 @@ class RecordMode(StrEnum):
 
 
 _MARKERS = (
-    "wiremend(config, cassette, faults, match, plain): the proxy of the `wiremend` fixture. "
-    "config: TOML text, or the path of a file. cassette: a recording that answers all calls. "
+    "wiremend(config, cassette, faults, match, plain, provider_hosts): the proxy of the `wiremend` "
+    "fixture. config: TOML text, or the path of a file. cassette: a recording that answers all "
+    "calls. "
     "faults: a fault file, or a table like one. match: messages, strict or order. "
-    "plain: repair and retry nothing.",
+    "plain: repair and retry nothing. "
+    "provider_hosts: addresses of this machine that are the scripted provider in this test.",
 )
 _RECORDED_SECTION = "wiremend recorded"
 _CASSETTE = pytest.StashKey["tuple[CassetteUse, Proxy]"]()
@@ -124,19 +126,28 @@ def _wiremend_confdir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def wiremend_provider(
-    _wiremend_authority: Authority, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    _wiremend_authority: Authority,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[ScriptedProvider]:
-    """A scripted model provider on loopback, with TLS, HTTP/1.1 and HTTP/2.
+    """A scripted model provider on loopback, with and without TLS, HTTP/1.1 and HTTP/2.
 
     `script([...])` sets its replies, as tables (`wiremend.testing.plays.Play`); `received` lists
     the requests. The proxy of `wiremend` reaches it under the host name of every provider, and no
-    other host. While a cassette is replayed it gets no requests.
+    other host, except for addresses of this machine that are not in the marker's `provider_hosts`.
+    While a cassette is replayed it gets no requests.
     """
     from wiremend.testing.certificates import LeafPerName
+    from wiremend.testing.marks import WrongMark, mark_of
     from wiremend.testing.provider import ScriptedProvider
 
     directory = tmp_path_factory.mktemp("wiremend-provider")
-    with ScriptedProvider(LeafPerName(_wiremend_authority), directory) as provider:
+    try:
+        addresses = mark_of(request.node).provider_hosts
+    except WrongMark as problem:
+        pytest.fail(f"{request.node.nodeid}: {problem}", pytrace=False)
+    leaf = LeafPerName(_wiremend_authority, addresses)
+    with ScriptedProvider(leaf, directory) as provider:
         yield provider
 
 
@@ -173,6 +184,8 @@ def wiremend(
         arguments = fault_settings(directory, mark.faults, is_plain=mark.is_plain)
         is_replay = use is not None and not use.is_recording
         is_scripted = "wiremend_provider" in request.fixturenames and not is_replay
+        if mark.provider_hosts and not is_scripted:
+            raise ValueError("provider_hosts needs the fixture wiremend_provider, and no cassette")
         environment: dict[str, str] = {}
         if not is_replay and not is_scripted:
             network, environment = network_settings(os.environ)
@@ -188,6 +201,7 @@ def wiremend(
     proxy = Proxy(
         directory,
         authority,
+        dict.fromkeys(mark.provider_hosts, provider.port) if provider else None,
         provider_port=provider.port if provider else 0,
         refusals_file=provider.refusals_file if provider else None,
         configuration=mark.config,

@@ -1,4 +1,4 @@
-"""A scripted provider on loopback: TLS, HTTP/1.1 and HTTP/2.
+"""A scripted provider on loopback: TLS and plain HTTP, HTTP/1.1 and HTTP/2.
 
 It runs on an event loop in its own thread and serialises HTTP/1.1 responses itself, since HTTP
 libraries refuse to write invalid ones. It waits for the test or the peer, not for time.
@@ -41,6 +41,8 @@ from wiremend.testing.exchange import (
 )
 from wiremend.testing.plays import Play, reply_from
 
+_TLS_HANDSHAKE = b"\x16"
+"""The type of the first TLS record of a client: RFC 8446, 5.1."""
 _HANDSHAKE_FAILURE = b"\x15\x03\x03\x00\x02\x02\x28"
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _UNLIMITED = 1_000_000
@@ -229,13 +231,29 @@ class ScriptedProvider:
             return
         number = self._numbers
         try:
+            is_tls = await self._begins_with_tls(client)
             await self._loop.connect_accepted_socket(
-                lambda: _NegotiatedConnection(self, number),
+                lambda: (_NegotiatedConnection if is_tls else _Http1Connection)(self, number),
                 client,
-                ssl=self._leaf.server_context(self.alpn),
+                ssl=self._leaf.server_context(self.alpn) if is_tls else None,
             )
-        except OSError:  # the peer left, or does not trust the certificate
-            client.close()
+        except (OSError, asyncio.CancelledError) as problem:
+            client.close()  # the peer left, or does not trust the certificate
+            if isinstance(problem, asyncio.CancelledError):
+                raise
+
+    async def _begins_with_tls(self, client: socket.socket) -> bool:
+        """Wait for the first byte of the peer; return whether it is that of a TLS handshake.
+
+        True if the peer sends none, so that the handshake fails.
+        """
+        readable = asyncio.Event()
+        self._loop.add_reader(client, readable.set)
+        try:
+            await readable.wait()
+        finally:
+            self._loop.remove_reader(client)
+        return client.recv(1, socket.MSG_PEEK) in (_TLS_HANDSHAKE, b"")
 
     def _connection_fault(self) -> ConnectionFault | None:
         # This connection was not refused, so the refusals before it are used up.

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from wiremend.call_record.schema import CallRecord, KeptRequest
 from wiremend.recording.exchange import UnusableRecording
@@ -67,9 +68,12 @@ def send(proxy: Proxy, request: KeptRequest) -> Answer:
     """Send a request through a proxy; return what its client receives."""
     body = request.body.data if request.body is not None else None
     headers = {n: v for n, v in request.headers if n.lower() not in _OF_THE_CONNECTION}
+    headers["Host"] = urlsplit(request.url).netloc  # set_proxy would name the proxy
     sent = urllib.request.Request(request.url, body, headers, method=request.method)
+    # A ProxyHandler would ignore the proxy for the hosts in NO_PROXY, and reach the real provider.
+    sent.set_proxy(f"127.0.0.1:{proxy.port}", "http")
     opener = urllib.request.build_opener(
-        urllib.request.ProxyHandler({"http": proxy.url, "https": proxy.url}),
+        urllib.request.ProxyHandler({}),
         urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=proxy.ca_file)),
     )
     status, read = 0, bytearray()

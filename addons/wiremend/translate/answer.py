@@ -9,7 +9,7 @@ from wiremend.protocols.base.middle.answer import AnswerEvent, Failure
 from wiremend.protocols.base.middle.interface import AnswerContext, Translation
 from wiremend.protocols.base.middle.losses import Losses
 from wiremend.protocols.base.protocol import Protocol
-from wiremend.protocols.base.provider_error import ProviderError, make_error
+from wiremend.protocols.base.provider_error import ProviderError, own_error
 from wiremend.protocols.base.repairer import EventKind, Repaired, RepairedBody
 from wiremend.rules.rule import Finding, Notes
 from wiremend.text import json_value, sse
@@ -131,7 +131,7 @@ class StreamTranslation:
         return notes.findings
 
 
-_NO_ANSWER = make_error(status=502, message="The provider's answer could not be read.")
+_NO_ANSWER = own_error("The provider's answer could not be read.")
 
 
 def translate_body(

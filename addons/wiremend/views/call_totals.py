@@ -5,12 +5,11 @@ from collections.abc import Iterator
 
 from wiremend.call_record.outcomes import CallState
 from wiremend.call_record.schema import CallRecord
+from wiremend.views.outcome import is_fault, is_repaired, tries
 
 SUMMARY_PREFIX = "wiremend: summary: "
 PROVIDERS_PREFIX = "by provider: "
 """Of the second line of a summary, after `SUMMARY_PREFIX`."""
-_NOT_REPAIRS = ("M", "R")
-"""Families of rules that route a call or repeat attempts: both change nothing in a response."""
 _ENDINGS = {
     CallState.FAILED: "failed",
     CallState.INTERNAL_FAULT: "failed",
@@ -50,13 +49,14 @@ class CallTotals:
         self.calls += 1
         self._rules.update({finding.code for finding in record.findings})
         self._outcomes.update(_outcomes_of(record))
-        if len(record.attempts) > 1:
+        if tries(record) > 1 and record.outcome not in _ENDINGS:
             self._outcomes["retried"] += 1
         self._add_to_providers(record)
 
     def _add_to_providers(self, record: CallRecord) -> None:
         last = record.provider or record.host
         asked = Counter(attempt.provider or last for attempt in record.attempts)
+        has_answer = record.outcome not in _ENDINGS
         if not asked:  # it was sent to none; a refused one may name any host
             last, asked = "", Counter([""])
         for provider, attempts in asked.items():
@@ -66,8 +66,8 @@ class CallTotals:
                 name = _OTHERS if is_full else provider
                 counted = self._providers.setdefault(name, Counter())
             counted["calls"] += 1
-            counted["retried"] += attempts > 1
             if provider == last:
+                counted["retried"] += attempts > 1 and has_answer
                 counted.update(_outcomes_of(record))
             else:
                 counted["to a fallback"] += 1
@@ -75,8 +75,8 @@ class CallTotals:
     def __str__(self) -> str:
         """Return the summary as one line, such as `3 calls; 1 repaired, 1 failed; S105 in 1`.
 
-        A call that was retried may also be counted as repaired or failed. If all calls went to one
-        provider, it is named.
+        A call that was answered after a retry may also be counted as repaired. If all calls went to
+        one provider, it is named.
         """
         if not self.calls:
             return "no calls"
@@ -111,8 +111,10 @@ def _outcomes_of(record: CallRecord) -> Iterator[str]:
     """Yield how the call ended, if that is worth counting."""
     if record.outcome is not None and (ending := _ENDINGS.get(record.outcome)):
         yield ending
-    elif any(not finding.code.startswith(_NOT_REPAIRS) for finding in record.findings):
+    elif any(map(is_repaired, record.findings)):
         yield "only reported" if record.reports_only else "repaired"
+    elif any(map(is_fault, record.findings)):
+        yield "only reported"
 
 
 def _calls(number: int) -> str:

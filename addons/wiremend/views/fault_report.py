@@ -7,10 +7,10 @@ from pydantic import BaseModel, ConfigDict
 from wiremend.call_record.outcomes import CUT, AttemptOutcome, CallState
 from wiremend.call_record.schema import CallRecord
 from wiremend.faults.schedule import FaultSchedule
+from wiremend.views.outcome import is_repaired
 
 REPORT_PREFIX = "wiremend: faults: "
 """The beginning of each line of the report in the log."""
-_NOT_REPAIRS = ("M", "R")
 _SHOWN_CALLS = 100
 _SHOWN_HOSTS = 5
 _ENDINGS = {
@@ -51,7 +51,7 @@ class FaultyCall(_Part):
     `failed` (the client received an error), `cut`, `cancelled` (by the client), `refused` or
     `running`."""
     detail: str
-    """Such as `ok` or `error 502 in the stream`."""
+    """Such as `ok` or `wiremend ended the stream with error 502`."""
     codes: list[str]
     """The rules that applied, in alphabetical order."""
 
@@ -150,6 +150,6 @@ def _ending(record: CallRecord) -> str:
         return "running"
     tries = [attempt for attempt in record.attempts if attempt.outcome is not AttemptOutcome.STALE]
     done = ["retried"] if len(tries) > 1 else []
-    if any(not finding.code.startswith(_NOT_REPAIRS) for finding in record.findings):
+    if any(map(is_repaired, record.findings)):
         done.append("repaired")
     return " and ".join(done) or "passed"

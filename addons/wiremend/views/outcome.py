@@ -5,8 +5,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from wiremend.call_record.outcomes import AttemptOutcome, CallState
+from wiremend.call_record.outcomes import CUT, IN_THE_STREAM, OWN_END, AttemptOutcome, CallState
 from wiremend.call_record.schema import CallRecord, StoredAttempt
+from wiremend.rules.rule import Finding
 from wiremend.views.content.page import counted, neutralised, one_line
 
 COMMENT_LIMIT = 200
@@ -14,18 +15,24 @@ COMMENT_LIMIT = 200
 _REASON_LIMIT = 90
 _MODEL_LIMIT = 50
 _SHOWN_CODES = 4
-_CODES_WITHOUT_CHANGE = ("M", "R", "F")
-"""Families of rules that route or repeat a call and change nothing in its messages."""
+_NO_FAULTS = ("M", "R", "F", "X", "T305", "T306", "T307")
+"""Rules on what was configured, on translation and on attempts: there was no fault to repair."""
+_LEFT = ("passed on", "left as text", "only reported")
+"""How `done` begins if the fault stayed."""
+_ASKED_AGAIN = ("trying again", "asked once more", "gave up")
+"""How `done` begins if another attempt took the place of this one, or none could."""
 _INJECTED_MARKER = ":bug:"
 _TIMED_OUT = "R004"
 _FELL_BACK = "M003"
-_ENDS_OF_A_STREAM = ("E002", "R003")
-"""Rules on errors that reached the client inside a stream."""
-_TRANSPORT_CODES = frozenset({"R001", "R002", "R003", _TIMED_OUT, "R008"})
-"""Rules on connections: the status of such a failure is one that wiremend chose."""
-_IN_THE_STREAM = "in the stream"
+_WITHOUT_WORDS = ("E002", "R003", "R007")
+"""Rules whose finding has the reason of a failure that no attempt may have."""
+_TRANSPORT_CODES = frozenset({"R001", "R002", "R003", _TIMED_OUT, "R007", "R008", "R009", "R010"})
+"""Rules on connections and limits: the status of such a failure is one that wiremend chose."""
 _KILLED = "killed"
+_HTTP_ERROR = "error "
+"""The beginning of the detail of a call that was answered with an HTTP error."""
 _LIMIT_NAME = "(limit: "
+_BREAKER_IS_OPEN = "the circuit breaker is open"
 
 
 class Verdict(Enum):
@@ -34,7 +41,7 @@ class Verdict(Enum):
     OK = "ok", "✓", ""
     REPAIRED = "repaired", "✓", ":wrench:"
     REPORTED = "only reported", "✓", ":mag:"
-    """Something was found, and nothing was done about it: `[rules] mode`."""
+    """A fault was found and stayed: it cannot be repaired, or `[rules] mode` is `report`."""
     RETRIED = "retried", "✓", ":repeat:"
     FELL_BACK = "fell back", "✓", ":twisted_rightwards_arrows:"
     FAILED = "failed", "✗", ":x:"
@@ -83,13 +90,20 @@ def verdict_of(record: CallRecord) -> Verdict:
         return Verdict.FELL_BACK
     if tries(record) > 1:
         return Verdict.RETRIED
-    if any(map(_is_change, codes)):
+    faults = [finding for finding in record.findings if is_fault(finding)]
+    if any(map(is_repaired, faults)):
         return Verdict.REPORTED if record.reports_only else Verdict.REPAIRED
-    return Verdict.OK
+    return Verdict.REPORTED if faults else Verdict.OK
 
 
-def _is_change(code: str) -> bool:
-    return not code.startswith(_CODES_WITHOUT_CHANGE)
+def is_fault(finding: Finding) -> bool:
+    """Return whether a finding reports a fault in a message that has reached its receiver."""
+    return not (finding.code.startswith(_NO_FAULTS) or finding.done.startswith(_ASKED_AGAIN))
+
+
+def is_repaired(finding: Finding) -> bool:
+    """Return whether a finding reports a fault that was repaired."""
+    return is_fault(finding) and not finding.done.startswith(_LEFT)
 
 
 def tries(record: CallRecord) -> int:
@@ -143,8 +157,10 @@ def comment_of(record: CallRecord, events: int = 0, rule_names: Mapping[str, str
     codes = _by_frequency(finding.code for finding in record.findings)
     headline = summary.headline
     if summary.verdict in (Verdict.REPAIRED, Verdict.REPORTED):
-        repairs = [rule_names[code] for code, _ in codes if _is_change(code) and code in rule_names]
-        headline += f": {', '.join(repairs[:_SHOWN_CODES])}" if repairs else ""
+        shown = is_repaired if summary.verdict is Verdict.REPAIRED else is_fault
+        faults = {finding.code for finding in record.findings if shown(finding)}
+        names = [rule_names[code] for code, _ in codes if code in faults & rule_names.keys()]
+        headline += f": {', '.join(names[:_SHOWN_CODES])}" if names else ""
     parts = [headline, summary.model, _with_counts(codes), injected_in(record)]
     return one_line(" · ".join(part for part in parts if part), COMMENT_LIMIT)
 
@@ -184,7 +200,7 @@ def _reason(record: CallRecord, verdict: Verdict) -> str:
         case Verdict.FAILED | Verdict.TIMED_OUT:
             why = in_few_words(words_of_failure(record))
             shown = f"{_status_in(record)}{why}" if why else record.detail
-            return one_line(shown.removesuffix(f" {_IN_THE_STREAM}"), _REASON_LIMIT)
+            return one_line(shown.removesuffix(f" {IN_THE_STREAM}"), _REASON_LIMIT)
         case Verdict.CANCELLED:
             return record.detail if record.detail == _KILLED else ""
         case Verdict.REFUSED | Verdict.ACKNOWLEDGED:
@@ -200,7 +216,7 @@ def _reason_to_try_again(record: CallRecord, verdict: Verdict) -> str:
     if first is None:
         return attempts
     failed = f"{first.model} " if verdict is Verdict.FELL_BACK and first.model else ""
-    return f"{one_line(failed + failure_of(first), _REASON_LIMIT)} ({attempts})"
+    return f"{one_line(failed + failure_of(first, record), _REASON_LIMIT)} ({attempts})"
 
 
 def words_of_failure(record: CallRecord) -> str:
@@ -209,7 +225,7 @@ def words_of_failure(record: CallRecord) -> str:
     words = ended[-1].detail if ended else ""
     if words and words != record.detail:
         return words
-    errors = [one.found for one in record.findings if one.code in _ENDS_OF_A_STREAM]
+    errors = [one.found for one in record.findings if one.code in _WITHOUT_WORDS]
     return errors[-1] if errors else ""
 
 
@@ -217,8 +233,46 @@ def _status_in(record: CallRecord) -> str:
     """Return the status of the provider's error and a space; nothing for other failures."""
     if _last_code([finding.code for finding in record.findings]) in _TRANSPORT_CODES:
         return ""
-    word, _, status = record.detail.removesuffix(_IN_THE_STREAM).strip().partition(" ")
+    word, _, status = record.detail.removesuffix(IN_THE_STREAM).strip().partition(" ")
     return f"{status} " if word == "error" and status.isdigit() else ""
+
+
+def received_instead(record: CallRecord, events: int = 0) -> str:
+    """Return what the client of a failed call received instead of an answer.
+
+    `events` is how many events it received. An error is the provider's only if the provider
+    reported one.
+    """
+    detail = one_line(record.detail, _REASON_LIMIT)
+    if detail == CUT.detail:
+        return "a part of the answer, then the end of the connection"
+    if not _ends_in_error(record):
+        if not detail.startswith(_HTTP_ERROR):
+            return f"an error: {detail}"
+        return f"{detail}, which wiremend wrote" if is_own_error(record) else detail
+    before = counted(events - 1, "event") if events > 1 else "no event"
+    error = "an error that wiremend wrote" if is_own_error(record) else "the error of the provider"
+    return f"{before}, then {error}"
+
+
+def end_of_stream(record: CallRecord) -> str:
+    """Return the sentence on a stream that wiremend ended in an error; empty for others."""
+    if not _ends_in_error(record) or not is_own_error(record):
+        return ""
+    status = record.detail.removeprefix(OWN_END).removesuffix(IN_THE_STREAM).split()
+    return " ".join([OWN_END, *status[-1:]])
+
+
+def _ends_in_error(record: CallRecord) -> bool:
+    """Return whether the client received an error as the last event of a stream."""
+    detail = record.detail
+    return detail.endswith(IN_THE_STREAM) or detail.startswith(OWN_END)
+
+
+def is_own_error(record: CallRecord) -> bool:
+    """Return whether wiremend made the error; old records contain it in their rules only."""
+    codes = [finding.code for finding in record.findings]
+    return record.detail.startswith(OWN_END) or _last_code(codes) in _TRANSPORT_CODES
 
 
 def _after(record: CallRecord, verdict: Verdict, events: int) -> str:
@@ -227,15 +281,17 @@ def _after(record: CallRecord, verdict: Verdict, events: int) -> str:
         return ""
     if record.head_seconds is None:
         return "before the answer" if verdict is Verdict.CANCELLED else ""
-    if record.detail.endswith(_IN_THE_STREAM):
+    if _ends_in_error(record):
         events -= 1  # the error itself
     return f"after {counted(events, 'event')}" if events > 0 else ""
 
 
-def failure_of(attempt: StoredAttempt) -> str:
+def failure_of(attempt: StoredAttempt, record: CallRecord) -> str:
     """Return why an attempt failed, in a few words where the words of the error are known."""
     refusal = "request " if attempt.outcome is AttemptOutcome.REJECTED else ""
-    return refusal + in_few_words(attempt.detail)
+    is_outcome = attempt.detail == record.detail  # in old records: how the call ended, not why
+    words = words_of_failure(record) if is_outcome else ""
+    return refusal + in_few_words(words or attempt.detail)
 
 
 def in_few_words(words: str) -> str:
@@ -247,8 +303,11 @@ def in_few_words(words: str) -> str:
         seconds, _, limit = rest.partition(_LIMIT_NAME)
         name = limit.partition(")")[0]
         return f"nothing for {seconds.strip()} ({name})" if seconds and name else "timed out"
+    if detail.endswith(_BREAKER_IS_OPEN):
+        return "circuit breaker open"
     if "the stream ended" in lower:
         return "ended early"
     if lower.startswith("connection lost"):
         return "reset" if "reset" in detail.lower() else "connection lost"
-    return detail.partition("\n")[0]
+    first = detail.partition("\n")[0]
+    return first if first.endswith("..") else first.removesuffix(".")

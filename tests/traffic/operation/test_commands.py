@@ -1,8 +1,13 @@
 """The commands in a real mitmweb, over its REST API as the command bar uses it."""
 
+import json
+import os
+import re
+import shutil
 import subprocess
 import sys
 import urllib.error
+import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -55,6 +60,19 @@ def test_a_call_is_explained(web: Web, provider: ScriptedProvider) -> None:
     assert any(event["message"].endswith(text) for event in web.events)
 
 
+@pytest.mark.skipif(shutil.which("curl") is None, reason="no curl is installed")
+def test_the_command_line_of_the_readme_works(web: Web, provider: ScriptedProvider) -> None:
+    provider.script([BROKEN])
+    flow = ask(web)
+    page = urllib.parse.urlsplit(web.page_url)
+    [line] = re.findall(r"```\n(curl .*?)```", (REPOSITORY / "README.md").read_text(), re.DOTALL)
+    line = line.replace("127.0.0.1:8081", page.netloc).replace("@FLOWID", flow)
+    environment = {**os.environ, "TOKEN": page.query.removeprefix("token="), "NO_PROXY": "*"}
+    command = ["sh", "-c", line]
+    answered = subprocess.run(command, capture_output=True, env=environment, timeout=30, check=True)
+    assert json.loads(answered.stdout)["value"].startswith("✓ repaired: S105 block-index\n")
+
+
 def test_rules_are_switched_off_and_on_again(web: Web, provider: ScriptedProvider) -> None:
     provider.script([BROKEN])
     answers = [web.run_command("wiremend.rules.off", "S105")]
@@ -76,7 +94,8 @@ def test_rules_are_switched_off_and_on_again(web: Web, provider: ScriptedProvide
 
 WRONG: list[tuple[str, list[str], str]] = [
     ("rules.off", ["S9999"], "no rule has the code 'S9999', or one that begins so"),
-    ("forget", ["everything"], "Invalid choice"),
+    ("forget", ["everything"], "'everything' is not one of all, breakers, budgets, keys, lessons."),
+    ("forget", [], "Choose one of all, breakers, budgets, keys, lessons."),
     ("explain", ["~all"], "There is no call"),
     ("resend", ["~all"], "There is no call to send again"),
     ("repro", ["@all", "x"], "requires one flow"),

@@ -98,7 +98,7 @@ def test_a_running_stream_ends_in_its_protocols_error(
     assert response.ended == "complete"
     assert ERROR_EVENTS[protocol] in response.body
     assert b"wiremend was stopped" in response.body
-    assert "R010 proxy-stopped: error 503 in the stream" in log
+    assert "failed: wiremend was stopped before the response was complete: " in log
     assert "1 running calls end in an error" in log
     assert "cancelled by client" not in log
 

@@ -47,7 +47,7 @@ FIRST_SCREEN = {
     "reset": (
         "❌",
         "failed: connection lost after 4 events · claude-opus-5 · R002",
-        ["the client received 4 events, then an error in the stream", "R002 connection-lost"],
+        ["the client received 4 events, then an error that wiremend wrote", "R002 connection-lost"],
     ),
     "cut": (
         "❌",
@@ -72,7 +72,7 @@ FIRST_SCREEN = {
     "stall": (
         "⏱",
         "timed out: nothing for 1.5 s (idle) after 4 events · claude-opus-5",
-        ["the client received 4 events, then an error in the stream", "R004 timed-out"],
+        ["the client received 4 events, then an error that wiremend wrote", "R004 timed-out"],
     ),
     "cancelled": (
         "🔌",

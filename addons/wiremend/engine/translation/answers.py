@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from wiremend.engine.actions import Head
 from wiremend.protocols.base.middle.interface import AnswerContext
 from wiremend.protocols.base.protocol import Protocol
-from wiremend.protocols.base.provider_error import ProviderError, make_error
+from wiremend.protocols.base.provider_error import ProviderError, own_error
 from wiremend.protocols.base.repairer import EventKind, Repaired, RepairedBody, StreamContext
 from wiremend.protocols.gemini.array_stream import ArrayStream
 from wiremend.repair.stream import StreamRepair
@@ -18,12 +18,8 @@ from wiremend.translate.errors import translated_error
 
 _KEPT_HEADERS = (b"request-id", b"x-request-id", b"retry-after")
 """Headers of a provider's answer that mean the same in every protocol."""
-_TOO_LARGE = make_error(
-    status=502, type="api_error", message="An event of the provider is too large to be translated."
-)
-_FAULT = make_error(
-    status=502, type="api_error", message="wiremend failed to translate the provider's answer."
-)
+_TOO_LARGE = own_error("An event of the provider is too large to be translated.", type="api_error")
+_FAULT = own_error("wiremend failed to translate the provider's answer.", type="api_error")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +63,7 @@ class TargetTranslation:
         value = json_value.read(body) if json_value.parses(body) else None
         if not isinstance(value, Mapping):
             message = "The provider sent a body that is no answer."
-            error = make_error(status=502, type="api_error", message=message)
+            error = own_error(message, type="api_error")
             return RepairedBody(b"", error=error)
         return translate_body(self.direction, value, self.answer, self.context.disabled)
 

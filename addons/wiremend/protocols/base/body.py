@@ -7,7 +7,7 @@ from typing import Any
 from wiremend.protocols.base.cut_content import ContentLost
 from wiremend.protocols.base.draft import Draft
 from wiremend.protocols.base.model_name import with_model
-from wiremend.protocols.base.provider_error import ProviderError, make_error
+from wiremend.protocols.base.provider_error import ProviderError, own_error
 from wiremend.protocols.base.repairer import RepairedBody, StreamContext
 from wiremend.rules.rule import BodyPlace, start_of
 from wiremend.text import json_value
@@ -57,4 +57,4 @@ def repair_json_body(grammar: BodyGrammar, body: bytes, context: StreamContext) 
 
 
 def _error(grammar: BodyGrammar, lost: ContentLost) -> ProviderError:
-    return make_error(status=lost.status, type=grammar.error_type, message=lost.message)
+    return own_error(lost.message, status=lost.status, type=grammar.error_type)

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from wiremend.protocols.base.cut_content import ContentLost
 from wiremend.protocols.base.draft import Draft
 from wiremend.protocols.base.model_name import with_model
-from wiremend.protocols.base.provider_error import ProviderError, error_of_text, make_error
+from wiremend.protocols.base.provider_error import ProviderError, error_of_text, own_error
 from wiremend.protocols.base.repairer import Decoder, EventKind, Repaired, StreamContext
 from wiremend.rules.rule import Rule, start_of
 from wiremend.text import json_value, sse
@@ -356,4 +356,4 @@ class EventRepairer(ABC):
         return self._result(EventKind.ERROR)
 
     def _error_of(self, lost: ContentLost) -> ProviderError:
-        return make_error(status=lost.status, type=self.error_type, message=lost.message)
+        return own_error(lost.message, status=lost.status, type=self.error_type)

@@ -157,6 +157,8 @@ class ProviderError:
     """What else the provider's error object contains: `failed_generation`, `innererror` …"""
     places: tuple[ErrorPlace, ...] = ()
     """The places in the request that a validator lists: pydantic's `loc`, zod's `path`."""
+    is_own: bool = field(default=False, compare=False)
+    """Whether wiremend made it: the provider, or the network, failed without reporting an error."""
 
     def __post_init__(self) -> None:
         """Replace lone surrogates, which cannot be encoded, and drop a wait that no one means."""
@@ -305,6 +307,13 @@ def make_error(
         retry_after_seconds=retry_after_seconds,
         param=param,
     )
+
+
+def own_error(
+    message: str, *, status: int = UNKNOWN_STATUS, type: str = "", code: str = ""
+) -> ProviderError:
+    """Create an error that no provider reported."""
+    return replace(make_error(status=status, type=type, code=code, message=message), is_own=True)
 
 
 def error_of_text(text: str, *, status: int | None = None, type: str = "") -> ProviderError:

@@ -7,8 +7,9 @@ from wiremend.call_record.outcomes import AttemptOutcome
 from wiremend.call_record.schema import CallRecord, KeptRequest, StoredAttempt
 from wiremend.text import json_value
 from wiremend.views.content.diff import ABSENT, Change, changes, nearest_hunks
+from wiremend.views.content.messages import size_text
 from wiremend.views.content.page import Page, neutralised, one_line
-from wiremend.views.content.viewed import ViewedCall, events_of, kept_data
+from wiremend.views.content.viewed import READ_LIMIT_BYTES, ViewedCall, events_of, kept_data
 
 _VALUE_LINES = 12
 _COLUMNS_BEFORE_A_DIFFERENCE = 24
@@ -40,14 +41,21 @@ def response_changes_view(call: ViewedCall, page: Page) -> None:
     if not events_before or not events_after:
         _add_json_changes(old, new, page)
         return
-    is_same = True
+    is_same, is_limited = True, max(len(old), len(new)) > READ_LIMIT_BYTES
     for hunk in nearest_hunks(events_before, events_after):
+        if is_limited and hunk.reaches(len(events_before), len(events_after)):
+            hunk = hunk.paired()  # what one side has in addition may follow on the other, unread
+            if not hunk.old:
+                break
         is_same = False
         page.line(f"@@ event {hunk.old_start + 1} → {hunk.new_start + 1}")
         _add_hunk(hunk.old, hunk.new, page)
         if page.is_full:
             break
-    if is_same:
+    if is_limited:
+        sizes = f"{size_text(READ_LIMIT_BYTES)} of {size_text(max(len(old), len(new)))}"
+        page.line(f"… compared up to here: {sizes}")
+    elif is_same:
         page.line("The events are the same; only their spelling, line ends or comments differ.")
 
 
@@ -78,8 +86,14 @@ def _answering(record: CallRecord) -> StoredAttempt | None:
 
 
 def _events(body: bytes) -> list[bytes]:
-    """Return the data of events, JSON in one spelling, so that only other values differ."""
-    return [_respelled(event.data) for event in events_of(body) if event.data is not None]
+    """Return the data of events, JSON in one spelling, so that only other values differ.
+
+    Of a long body only those that are complete in its first part.
+    """
+    events = list(events_of(body[:READ_LIMIT_BYTES]))
+    if len(body) > READ_LIMIT_BYTES:
+        del events[-1:]
+    return [_respelled(event.data) for event in events if event.data is not None]
 
 
 def _respelled(data: bytes) -> bytes:

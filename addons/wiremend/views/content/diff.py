@@ -20,6 +20,17 @@ class Hunk:
     old: tuple[bytes, ...]
     new: tuple[bytes, ...]
 
+    def reaches(self, old_end: int, new_end: int) -> bool:
+        """Return whether the difference extends to one of these ends."""
+        return (
+            self.old_start + len(self.old) >= old_end or self.new_start + len(self.new) >= new_end
+        )
+
+    def paired(self) -> "Hunk":
+        """Return the difference with as many items on one side as on the other."""
+        count = min(len(self.old), len(self.new))
+        return Hunk(self.old_start, self.new_start, self.old[:count], self.new[:count])
+
 
 def nearest_hunks(old: Sequence[bytes], new: Sequence[bytes]) -> list[Hunk]:
     """Return the differences of two lists, paired by position unless that shows much more.

@@ -31,19 +31,27 @@ def findings_view(call: ViewedCall, page: Page) -> None:
 def add_findings(
     findings: Sequence[Finding], names: Mapping[str, str], page: Page, ways: int = _SHOWN_WAYS
 ) -> None:
-    """Add findings folded by rule; of each rule the first `ways` of what was found and done."""
+    """Add findings folded by rule: of each rule the first ones and the last of what was done."""
     by_rule: dict[str, dict[tuple[str, str], list[Finding]]] = {}
     for finding in findings:
         pairs = by_rule.setdefault(finding.code, {})
         pairs.setdefault((finding.found, finding.done), []).append(finding)
     for code, pairs in by_rule.items():
         name = f"{code} {names.get(code, '')}".strip()
-        for (found, done), same in list(pairs.items())[:ways]:
-            change = " → ".join(one_line(text, _TEXT_LIMIT) for text in (found, done) if text)
-            page.line(f"{name}: {change} ({places(same)})", hanging="     ")
-        rest = [one for same in list(pairs.values())[ways:] for one in same]
-        if rest:
-            page.line(f"{name}: {len(rest):,} more ({places(rest)})", hanging="     ")
+        groups = list(pairs.values())
+        is_cut = len(groups) > ways
+        lines = [_line_on(same) for same in (groups[: ways - 1] if is_cut else groups)]
+        if is_cut:  # the last one is how it ended
+            rest = [one for same in groups[ways - 1 : -1] for one in same]
+            lines += [f"{len(rest):,} more ({places(rest)})", _line_on(groups[-1])]
+        for line in lines:
+            page.line(f"{name}: {line}", hanging="     ")
+
+
+def _line_on(same: Sequence[Finding]) -> str:
+    texts = (same[0].found, same[0].done)
+    change = " → ".join(one_line(text, _TEXT_LIMIT) for text in texts if text)
+    return f"{change} ({places(same)})"
 
 
 def places(findings: Sequence[Finding]) -> str:

@@ -27,9 +27,10 @@ from wiremend.views.content.page import Page, counted, one_line
 from wiremend.views.content.timeline import add_attempts, timeline_view
 from wiremend.views.content.viewed import ViewedCall
 from wiremend.views.outcome import (
-    Summary,
     Verdict,
     events_in,
+    is_own_error,
+    received_instead,
     summary_of,
     tries,
     verdict_of,
@@ -94,7 +95,8 @@ def add_outcome(call: ViewedCall, page: Page, *, reads_answer: bool = False) -> 
         _add_outcome_without_record(call, page)
         return
     body = call.response.body if call.response is not None else None
-    summary = summary_of(record, events_in(body or b""))
+    events = events_in(body or b"")
+    summary = summary_of(record, events)
     headline = summary.headline
     if summary.verdict in (Verdict.REPAIRED, Verdict.REPORTED):
         headline += f": {codes_in(record.findings, call.rule_names)}"
@@ -117,18 +119,15 @@ def add_outcome(call: ViewedCall, page: Page, *, reads_answer: bool = False) -> 
         if any(parts):
             page.line("  " + " · ".join(part for part in parts if part), hanging="    ")
     if summary.verdict in (Verdict.FAILED, Verdict.TIMED_OUT):
-        _add_failure(record, summary, page)
+        _add_failure(record, events, page)
 
 
-def _add_failure(record: CallRecord, summary: Summary, page: Page) -> None:
+def _add_failure(record: CallRecord, events: int, page: Page) -> None:
     """Add the provider's words, and what the client received instead of an answer."""
     words = words_of_failure(record)
     if words:
         page.line(one_line(words, 600), "  ", "  ")
-    received = f": {one_line(record.detail, 200)}"
-    if summary.after:
-        received = f" {summary.after.removeprefix('after ')}, then an error in the stream"
-    page.line(f"the client received{received}", "  ", "    ")
+    page.line(f"the client received {received_instead(record, events)}", "  ", "    ")
 
 
 def _add_outcome_without_record(call: ViewedCall, page: Page) -> None:
@@ -196,7 +195,8 @@ def _add_answer(call: ViewedCall, page: Page, detail: Detail) -> None:
     if answer.is_cut_short:
         page.line(f"  … read up to here; the body has {size_text(len(response.body))}")
     elif answer.failure is not None:
-        page.line(_error_line(answer.failure, response.status), "  ", "    ")
+        is_own = call.record is not None and is_own_error(call.record)
+        page.line(_error_line(answer.failure, response.status, is_own=is_own), "  ", "    ")
     elif answer.stop is not None:
         word = one_line(answer.stop.word or answer.stop.reason.value, 60)
         page.line()
@@ -206,11 +206,12 @@ def _add_answer(call: ViewedCall, page: Page, detail: Detail) -> None:
         page.line("  … more is to come" if is_running else "  ✗ it ends here, incomplete")
 
 
-def _error_line(error: ProviderError, status: int) -> str:
+def _error_line(error: ProviderError, status: int, *, is_own: bool) -> str:
     """Return an error; in a stream, which has another status, its status is only inferred."""
+    name = "error from wiremend" if is_own else "error"
     shown = [str(error.status)] if status == error.status else []
     kind = one_line(error.type or error.code, 80)
-    return f"{' '.join(['error', *shown, kind])}: {one_line(error.message, 600)}"
+    return f"{' '.join([name, *shown, kind])}: {one_line(error.message, 600)}"
 
 
 # The request

@@ -11,7 +11,7 @@ from wiremend.protocols.base.provider_error import read_error
 from wiremend.text import json_value
 from wiremend.views.content.page import Page, one_line
 from wiremend.views.content.viewed import ViewedCall, kept_data
-from wiremend.views.outcome import failure_of
+from wiremend.views.outcome import end_of_stream, failure_of
 
 _LEVELS = "▁▂▃▄▅▆▇█"
 _SILENT, _WAITING, _BEAT, _BEFORE = "·", "░", "♥", " "
@@ -20,6 +20,8 @@ _LONGEST_GAPS = 3
 _SHORTEST_GAP_SECONDS = 0.5
 _SHOWN_ATTEMPTS = 40
 _ERROR_BYTES = 100_000
+_REFUSED = "request refused: "
+"""The outcome of the attempt, `rejected`, is the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ def add_attempts(record: CallRecord, page: Page) -> None:
     """Add a line for each attempt, and the times of the call."""
     shown = record.attempts[:_SHOWN_ATTEMPTS]
     for attempt in shown:
-        page.line(_attempt_line(attempt), hanging="    ")
+        page.line(_attempt_line(attempt, record), hanging="    ")
         page.line(_times_line(attempt), "  ", "    ")
     if len(record.attempts) > len(shown):
         page.line(f"… {len(record.attempts) - len(shown)} more attempts")
@@ -62,14 +64,17 @@ def add_attempts(record: CallRecord, page: Page) -> None:
         f"end {_s(record.end_seconds)}" if record.end_seconds is not None else "not ended yet",
     ]
     page.line(", ".join(part for part in parts if part))
+    if ended := end_of_stream(record):
+        page.line(ended)
 
 
-def _attempt_line(attempt: StoredAttempt) -> str:
+def _attempt_line(attempt: StoredAttempt, record: CallRecord) -> str:
     target = " · ".join(part for part in (attempt.provider, attempt.model) if part)
     outcome = attempt.outcome.value if attempt.outcome is not None else "unknown"
     if attempt.outcome in (AttemptOutcome.FAILED, AttemptOutcome.REJECTED):
         words = _words_of_provider(attempt)
-        outcome += f": {one_line(failure_of(attempt), 120)}{f': {words}' if words else ''}"
+        reason = one_line(failure_of(attempt, record).removeprefix(_REFUSED), 120)
+        outcome += f": {reason}{f': {words}' if words else ''}"
     if attempt.injected:
         outcome += f" (injected on purpose: {one_line(attempt.injected, 120)})"
     return f"attempt {attempt.number}  {outcome}{f'  ({one_line(target, 100)})' if target else ''}"

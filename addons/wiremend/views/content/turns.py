@@ -50,6 +50,10 @@ def since_last_turn_view(call: ViewedCall, page: Page) -> None:
         _add_new(conversation.turns, 0, page)
         return
     added = conversation.turns[before.common :]
+    if not added and before.common == len(before.conversation.turns):
+        page.line("The messages are the same as in the request before, which this one repeats.")
+        _add_other_changes(before.conversation, conversation, page)
+        return
     page.line(
         f"{counted(len(added), 'new message')} after {before.common} that the request before "
         f"also had (of {len(before.conversation.turns)})"
@@ -114,7 +118,7 @@ def _part_key(part: Part) -> tuple[object, ...]:
 
 def _add_other_changes(before: Conversation, now: Conversation, page: Page) -> None:
     if system_text(before) != system_text(now):
-        page.line("⚠ the system prompt is another one: see before and after of both calls")
+        page.line("⚠ the system prompt is another one: see the view conversation of both calls")
     if before.model != now.model:
         page.line(f"the model changed: {one_line(before.model, 60)} → {one_line(now.model, 60)}")
     names, old = (

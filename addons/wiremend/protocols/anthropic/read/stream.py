@@ -28,12 +28,12 @@ from wiremend.protocols.base.middle.losses import Losses
 from wiremend.protocols.base.middle.members import Members
 from wiremend.protocols.base.middle.state import State
 from wiremend.protocols.base.names import WireProtocol
-from wiremend.protocols.base.provider_error import error_from, make_error
+from wiremend.protocols.base.provider_error import error_from, own_error
 from wiremend.text import json_value, sse
 
 _A = WireProtocol.ANTHROPIC_MESSAGES
-CUT = make_error(status=502, message="The stream ended before the answer was complete.")
-UNREADABLE = make_error(status=502, message="An event of the stream could not be read.")
+CUT = own_error("The stream ended before the answer was complete.")
+UNREADABLE = own_error("An event of the stream could not be read.")
 STOP_REASONS: Mapping[str, StopReason] = {
     "end_turn": StopReason.END,
     "tool_use": StopReason.CALLS,

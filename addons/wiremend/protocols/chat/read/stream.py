@@ -39,7 +39,7 @@ from wiremend.protocols.base.middle.members import Members
 from wiremend.protocols.base.middle.state import State
 from wiremend.protocols.base.middle.wording import source_of_url
 from wiremend.protocols.base.names import WireProtocol
-from wiremend.protocols.base.provider_error import make_error
+from wiremend.protocols.base.provider_error import own_error
 from wiremend.protocols.chat.errors import error_in
 from wiremend.protocols.chat.grammar import DONE, FOREIGN_REASONS
 from wiremend.protocols.chat.read.messages import DETAILS, LEGACY_CALL, REASONING_KEYS
@@ -49,8 +49,8 @@ from wiremend.text import json_value, sse
 from wiremend.text.json_value import dicts_in
 
 _C = WireProtocol.CHAT_COMPLETIONS
-CUT = make_error(status=502, message="The stream ended before the answer was complete.")
-UNREADABLE = make_error(status=502, message="An event of the stream could not be read.")
+CUT = own_error("The stream ended before the answer was complete.")
+UNREADABLE = own_error("An event of the stream could not be read.")
 STOP_REASONS: Mapping[str, StopReason] = {
     "stop": StopReason.END,
     "tool_calls": StopReason.CALLS,

@@ -39,7 +39,7 @@ from wiremend.protocols.base.middle.losses import Losses, LossKind
 from wiremend.protocols.base.middle.members import Members
 from wiremend.protocols.base.middle.state import State
 from wiremend.protocols.base.names import WireProtocol
-from wiremend.protocols.base.provider_error import make_error
+from wiremend.protocols.base.provider_error import own_error
 from wiremend.protocols.gemini.errors import error_in_response
 from wiremend.protocols.gemini.finish import is_set
 from wiremend.protocols.gemini.grammar import FINISH_REASON_BY_NUMBER
@@ -51,8 +51,8 @@ from wiremend.text import json_value, sse
 from wiremend.text.json_value import dicts_in
 
 _G = WireProtocol.GEMINI
-CUT = make_error(status=502, message="The stream ended before the answer was complete.")
-UNREADABLE = make_error(status=502, message="An event of the stream could not be read.")
+CUT = own_error("The stream ended before the answer was complete.")
+UNREADABLE = own_error("An event of the stream could not be read.")
 RESPONSE, CANDIDATE, OTHER_CANDIDATE, WRAPPER = "response", "candidate", "candidates", "wrapper"
 """The types of own events: members of a response; of the candidate; a whole further candidate;
 members of Code Assist's wrapper."""

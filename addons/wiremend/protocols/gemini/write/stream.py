@@ -46,7 +46,7 @@ from wiremend.protocols.base.middle.state import State, seal_base64
 from wiremend.protocols.base.middle.wording import CUSTOM_ARGUMENT, arguments_object
 from wiremend.protocols.base.middle.writer import AnswerWriter
 from wiremend.protocols.base.names import WireProtocol
-from wiremend.protocols.base.provider_error import ProviderError, make_error
+from wiremend.protocols.base.provider_error import ProviderError, own_error
 from wiremend.protocols.base.usage import Usage
 from wiremend.protocols.gemini.errors import error_event
 from wiremend.protocols.gemini.own_form import form_of, restored
@@ -70,9 +70,7 @@ _BROKEN_CALL = {
     "finishMessage": "The model called a tool with arguments that are no JSON object.",
 }
 """How Gemini itself ends such an answer; its clients know it."""
-_BROKEN_ERROR = make_error(
-    status=502, message=_BROKEN_CALL["finishMessage"], code=_BROKEN_CALL["finishReason"]
-)
+_BROKEN_ERROR = own_error(_BROKEN_CALL["finishMessage"], code=_BROKEN_CALL["finishReason"])
 
 
 class GeminiWriter(AnswerWriter):

@@ -45,7 +45,7 @@ from wiremend.protocols.base.middle.state import Origin, State
 from wiremend.protocols.base.provider_error import (
     ProviderError,
     error_from,
-    make_error,
+    own_error,
     read_error,
 )
 from wiremend.protocols.responses.grammar import (
@@ -77,8 +77,8 @@ from wiremend.protocols.responses.usage import USAGE_FORMAT
 from wiremend.text import json_value, sse
 from wiremend.text.json_value import JsonObject, dicts_in, is_integer
 
-_CUT = make_error(status=502, message="The stream ended before the answer was complete.")
-_UNREADABLE = make_error(status=502, message="An event of the stream could not be read.")
+_CUT = own_error("The stream ended before the answer was complete.")
+_UNREADABLE = own_error("An event of the stream could not be read.")
 _ANNOTATION = "response.output_text.annotation.added"
 _CALL_TEXTS = {"function_call": "arguments", "custom_tool_call": "input"}
 _CUT_BY: Mapping[str, StopReason] = {

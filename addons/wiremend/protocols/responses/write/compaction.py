@@ -21,15 +21,15 @@ from wiremend.protocols.base.middle.interface import AnswerContext
 from wiremend.protocols.base.middle.losses import Losses, LossKind
 from wiremend.protocols.base.middle.state import State, seal
 from wiremend.protocols.base.middle.writer import AnswerWriter
-from wiremend.protocols.base.provider_error import ProviderError, make_error
+from wiremend.protocols.base.provider_error import ProviderError, own_error
 from wiremend.protocols.responses.grammar import COMPLETED
 from wiremend.protocols.responses.read.kinds import COMPACTION, is_compaction_path
 from wiremend.protocols.responses.write.frames import Frames, ResponseFrames, written_usage
 from wiremend.text.json_value import JsonObject, dicts_in
 
-_EMPTY = make_error(status=502, message="The provider answered without a summary.")
-_CUT = make_error(status=502, message="The provider did not finish the summary.")
-_TOO_LARGE = make_error(status=502, message="The provider's summary is too large.")
+_EMPTY = own_error("The provider answered without a summary.")
+_CUT = own_error("The provider did not finish the summary.")
+_TOO_LARGE = own_error("The provider's summary is too large.")
 
 
 class CompactionWriter(AnswerWriter):

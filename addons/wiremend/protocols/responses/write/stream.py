@@ -30,7 +30,7 @@ from wiremend.protocols.base.middle.interface import AnswerContext, SentTool, St
 from wiremend.protocols.base.middle.losses import Losses, LossKind
 from wiremend.protocols.base.middle.state import State
 from wiremend.protocols.base.middle.writer import AnswerWriter
-from wiremend.protocols.base.provider_error import ProviderError, make_error
+from wiremend.protocols.base.provider_error import ProviderError, own_error
 from wiremend.protocols.responses.read.kinds import PROTOCOL, is_compaction
 from wiremend.protocols.responses.write.compaction import CompactionWriter
 from wiremend.protocols.responses.write.frames import (
@@ -186,7 +186,7 @@ class ResponsesWriter(AnswerWriter):
         if self._cut_calls and not is_cut:
             name = self._cut_calls[0].name
             message = f"The provider ended inside the arguments of a call of {name!r}."
-            self._fail(make_error(status=502, message=message))
+            self._fail(own_error(message))
             return
         status = "incomplete" if is_cut else "completed"
         for call in self._cut_calls:
