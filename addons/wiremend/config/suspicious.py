@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import shlex
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
@@ -38,6 +39,24 @@ def listening_warning(listen_host: str, modes: Iterable[str]) -> str | None:
     return (
         f"the proxy listens on {exposed}, so other machines can make calls with the configured "
         "keys; leave out --listen-host, or use --listen-host 127.0.0.1, unless you want that"
+    )
+
+
+def saved_file_warning(file: Path) -> str | None:
+    """Return a line about a file of flows that others can read; None if they cannot.
+
+    mitmproxy creates it with the mode of the umask.
+    """
+    try:
+        mode = stat.S_IMODE(file.stat().st_mode)
+    except OSError:
+        return None
+    if os.name == "nt" or not mode & 0o077 or not file.is_file():
+        return None
+    return (
+        f"{file} contains prompts, and others can read it (mode {mode:04o}); run: chmod 600 "
+        f"{shlex.quote(str(file))} (umask 077 before the start prevents this, and so does "
+        "scripts/run -w)"
     )
 
 

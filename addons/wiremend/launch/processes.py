@@ -28,6 +28,8 @@ _FAULTS = re.compile(rf"({re.escape(REPORT_PREFIX)}.+)")
 _SUMMARY = re.compile(rf"{re.escape(SUMMARY_PREFIX)}(.+)")
 _SUMMARY_AREA_BYTES = 64 * 1024
 """How much of the end of the log is searched for the summary. Learnt lessons may follow it."""
+PROXYS_UMASK = 0o077
+"""The files that the proxy writes contain prompts, so only the user can read them."""
 _STOP_SECONDS = 10
 """How long to wait for the proxy after SIGTERM before it is killed."""
 _LOG_SECONDS = 1.0
@@ -61,6 +63,7 @@ def run_alone(
     print(f"wiremend: the proxy is {proxy_address(port)}; in another terminal:\n")
     print(textwrap.indent(commands, "  "))
     print(f"\nand start your agent there. To run one command: {program} -- COMMAND\n", flush=True)
+    os.umask(PROXYS_UMASK)
     os.execv(proxy[0], proxy)
 
 
@@ -200,6 +203,7 @@ def _started(proxy: list[str], password: str) -> Iterator[Process]:
         # In its own session the proxy receives no Ctrl-C from the terminal: it must end after the
         # command.
         start_new_session=True,
+        umask=PROXYS_UMASK,
     )
     try:
         yield process

@@ -35,7 +35,7 @@ class ProxyLog:
             path = directory / (f"proxy-{number}.log" if number > 1 else "proxy.log")
             try:
                 flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-                descriptor = os.open(path, flags, 0o666)
+                descriptor = os.open(path, flags, 0o600)
             except OSError:  # a full disk: the calls do not need the log
                 return cls(Path(os.devnull), os.open(os.devnull, os.O_WRONLY))
             try:
