@@ -16,7 +16,6 @@ from wiremend.check.fixing import fix
 from wiremend.check.problems import CheckedFlow, printable
 from wiremend.check.progress import ProgressLine
 from wiremend.check.reports.registry import FORMATS
-from wiremend.check.reports.report import plural
 from wiremend.check.reports.text import statistics, summary
 from wiremend.check.runs import Run, Totals, Unusable, rules_by_code
 from wiremend.check.secret_places import SECRET_RULES
@@ -26,6 +25,7 @@ from wiremend.config.model import Config
 from wiremend.config.settings import settings_of
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.recording.exchange import UnusableRecording
+from wiremend.text.counted import counted
 
 HELP = """usage: {program} [options] FILE...    report faults in recorded traffic
        {program} --explain CODE     explain a rule
@@ -217,7 +217,7 @@ def _checked(program: str, options: argparse.Namespace, run: Run) -> int:
     if options.fix is not None:
         left = totals.problems.total()
         print(
-            f"Fixed {max(0, before - left):,} of {plural(before, 'problem')}: {options.fix}",
+            f"Fixed {max(0, before - left):,} of {counted(before, 'problem')}: {options.fix}",
             file=sys.stderr,
         )
     if totals.unusable:
@@ -276,7 +276,7 @@ def _report(
         write(statistics(totals, {code: rule.name for code, rule in known.items()}))
         write(summary(totals) + "\n")
     for note, count in totals.notes.items():
-        warn(f"note: {plural(count, 'call')}: {printable(note)}")
+        warn(f"note: {counted(count, 'call')}: {printable(note)}")
     if not totals.calls and not totals.unusable:
         warn("warning: nothing to check: the files contain no call to a model")
     if line is not None:

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import select
 import shlex
 import shutil
 import signal
@@ -30,8 +31,13 @@ _SUMMARY_AREA_BYTES = 64 * 1024
 """How much of the end of the log is searched for the summary. Learnt lessons may follow it."""
 PROXYS_UMASK = 0o077
 """The files that the proxy writes contain prompts, so only the user can read them."""
-_STOP_SECONDS = 10
-"""How long to wait for the proxy after SIGTERM before it is killed."""
+_QUIET_SECONDS = 3.0
+"""How long the proxy may take to end before the user is told what it waits for."""
+_STOP_SECONDS = 10.0
+"""How long calls that run when the command has ended may go on."""
+_END_SECONDS = 5.0
+"""How long the proxy may take to end them in an error before it is killed."""
+_LOOK_SECONDS = 0.2
 _LOG_SECONDS = 1.0
 """How long to wait for the end of the proxy's log."""
 
@@ -130,7 +136,7 @@ def _run_with_proxy(
 ) -> Ended:
     """Start the proxy, run the command, stop the proxy."""
     signals = EndingSignals()
-    with _following(log), _started(proxy, client.password) as process:
+    with _following(log), _started(proxy, client.password, signals) as process:
         signals.send_to(process, in_foreground=False)
         listening, output = wait_until_listening(process, log, web=web)
         if signals.received:
@@ -144,6 +150,8 @@ def _run_with_proxy(
             child = subprocess.Popen(client.command, env=environment)
             signals.send_to(child, in_foreground=True)
             status = child.wait()
+            if web and sys.stdin.isatty() and sys.stderr.isatty():
+                _keep_open(process, signals)
         is_sound = process.poll() is None
         if not is_sound:
             print(
@@ -191,7 +199,7 @@ def _following(log: ProxyLog) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _started(proxy: list[str], password: str) -> Iterator[Process]:
+def _started(proxy: list[str], password: str, signals: "EndingSignals") -> Iterator[Process]:
     process = subprocess.Popen(
         proxy,
         # Without PYTHONUNBUFFERED the line with the port stays in the proxy's buffer.
@@ -208,12 +216,41 @@ def _started(proxy: list[str], password: str) -> Iterator[Process]:
     try:
         yield process
     finally:
-        process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(_STOP_SECONDS)
-        if process.poll() is None:
+        _stop(process, signals)
+
+
+def _stop(process: Process, signals: "EndingSignals") -> None:
+    """End the proxy. Calls of processes that the command left behind may finish first."""
+    signals.forget()
+    signals.send_to(process, in_foreground=False)
+    process.terminate()
+    if _has_ended(process, _QUIET_SECONDS):
+        return
+    print(
+        f"wiremend: waiting for running calls, at most {_STOP_SECONDS:g} s; Ctrl-C ends them",
+        file=sys.stderr,
+    )
+    if not _has_ended(process, _STOP_SECONDS - _QUIET_SECONDS):
+        process.terminate()  # the second one ends the calls in the error of their protocol
+        if not _has_ended(process, _END_SECONDS):
             process.kill()
             process.wait()
+
+
+def _has_ended(process: Process, limit_seconds: float) -> bool:
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(limit_seconds)
+    return process.poll() is not None
+
+
+def _keep_open(process: Process, signals: "EndingSignals") -> None:
+    """Keep mitmweb until the user presses Enter or Ctrl-C, so that its page can be read."""
+    print("wiremend: the command has ended; press Enter to end mitmweb too", file=sys.stderr)
+    signals.forget()
+    while not signals.received and process.poll() is None:
+        if select.select([sys.stdin], [], [], _LOOK_SECONDS)[0]:
+            sys.stdin.readline()
+            return
 
 
 class EndingSignals:
@@ -225,6 +262,11 @@ class EndingSignals:
         self._in_foreground = False
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._receive)
+
+    def forget(self) -> None:
+        """Forward no signals until `send_to` is called, and none that was received before."""
+        self.received = 0
+        self._process = None
 
     def send_to(self, process: Process, *, in_foreground: bool) -> None:
         """Forward signals to this process from now on, and the last one received before.

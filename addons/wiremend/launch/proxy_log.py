@@ -13,6 +13,8 @@ import threading
 from pathlib import Path
 from typing import IO
 
+from wiremend.text.counted import counted
+
 QUEUED_LINES = 4000
 """Lines that wait for a slow disk; more are dropped."""
 LINE_LIMIT_BYTES = 4096
@@ -50,9 +52,9 @@ class ProxyLog:
     def write(self, line: bytes) -> None:
         """Append one line, preceded by the number of lines that were lost before it, if any."""
         lost = self._lost_lines
-        note = b"[%d lines are missing: they could not be written]\n" % lost if lost else b""
+        text = f"[{counted(lost, 'line')} missing: no room to write]\n" if lost else ""
         try:
-            _write_all(self._descriptor, note + line)
+            _write_all(self._descriptor, text.encode() + line)
         except OSError:
             self._lost_lines += 1
         else:

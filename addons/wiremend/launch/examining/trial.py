@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from wiremend.launch.examining.agents import AGENTS
 from wiremend.launch.examining.own_network import separate_network
 from wiremend.launch.verdicts import Line, Verdict, ok, problem, warning
+from wiremend.text.counted import counted
 
 if TYPE_CHECKING:
     from wiremend.protocols.base.names import WireProtocol
@@ -206,8 +207,8 @@ def _judged(run: _Run, attempts: "list[Received]", retried: int, log: Sequence[s
         calls = len(attempts) - retried
         places = dict.fromkeys(_place(attempt) for attempt in attempts)
         return ok(
-            f"{run.name} was run against a provider on loopback: {calls} "
-            f"call{'s' if calls > 1 else ''} intercepted, to {', '.join(places)}"
+            f"{run.name} was run against a provider on loopback: "
+            f"{counted(calls, 'call')} intercepted, to {', '.join(places)}"
             + ("; the first was retried after a reset" if retried else "")
         )
     text = f"{run.name} was run against a provider on loopback: no call was intercepted"
