@@ -1,7 +1,9 @@
 """The end of `run -- COMMAND`: calls that still run, and mitmweb's page."""
 
+import contextlib
 import os
 import pty
+import select
 import signal
 import subprocess
 import sys
@@ -23,9 +25,11 @@ body = {"model": "claude-x", "max_tokens": 9, "stream": True,
 request = urllib.request.Request("https://api.anthropic.com/v1/messages", json.dumps(body).encode())
 request.add_header("content-type", "application/json")
 with urllib.request.urlopen(request) as response, open("received", "wb") as received:
+    is_begun = False
     while line := response.readline():
         received.write(line)
-        if b"content_block_delta" in line:
+        if b"content_block_delta" in line and not is_begun:
+            is_begun = True
             print("received", flush=True)
 open("complete", "wb").close()
 """
@@ -107,10 +111,16 @@ def test_mitmweb_stays_open_on_a_terminal_until_a_key_is_pressed(
         command = [*RUN, "--web", "--", sys.executable, "-c", "raise SystemExit(7)"]
         os.execve(command[0], command, environment(tmp_path))
     printed = b""
+    ended_by = time.monotonic() + 60
     while b"press Enter to end mitmweb too" not in printed:
         printed += os.read(terminal, 4096)
     assert os.waitpid(process, os.WNOHANG) == (0, 0)
     os.write(terminal, ends_it)
-    _, status = os.waitpid(process, 0)
+    while (ended := os.waitpid(process, os.WNOHANG)) == (0, 0):
+        assert time.monotonic() < ended_by, printed
+        if select.select([terminal], [], [], 0.1)[0]:
+            with contextlib.suppress(OSError):  # it was closed
+                printed += os.read(terminal, 4096)
+    _, status = ended
     assert os.waitstatus_to_exitcode(status) == 7
     os.close(terminal)

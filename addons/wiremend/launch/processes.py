@@ -245,8 +245,8 @@ def _has_ended(process: Process, limit_seconds: float) -> bool:
 
 def _keep_open(process: Process, signals: "EndingSignals") -> None:
     """Keep mitmweb until the user presses Enter or Ctrl-C, so that its page can be read."""
-    print("wiremend: the command has ended; press Enter to end mitmweb too", file=sys.stderr)
     signals.forget()
+    print("wiremend: the command has ended; press Enter to end mitmweb too", file=sys.stderr)
     while not signals.received and process.poll() is None:
         if select.select([sys.stdin], [], [], _LOOK_SECONDS)[0]:
             sys.stdin.readline()
