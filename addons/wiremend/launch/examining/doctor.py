@@ -20,6 +20,7 @@ from wiremend.config.load import ConfigError
 from wiremend.config.user_directories import state_directory
 from wiremend.launch.authority import CERTIFICATE_FILE, system_roots
 from wiremend.launch.bypassed import BASE_URLS, bypassing_entries, other_addresses
+from wiremend.launch.check_config import refusals, warnings_of
 from wiremend.launch.environment import ADDING, REPLACING
 from wiremend.launch.examining.agents import AGENTS, Agent
 from wiremend.launch.examining.trial import try_command
@@ -91,10 +92,10 @@ class _Examination:
         try:
             self._current.read(self._option, Path.cwd())
         except ConfigError as refused:
-            yield problem(f"configuration:\n{refused}", "the start stops with the same message")
+            yield from refusals(refused)
             return
         yield ok(f"configuration: {self._current.source}; --check-config explains it")
-        yield from map(warning, self._current.warnings)
+        yield from warnings_of(self._current)
 
     def _authority(self) -> Iterator[Line]:
         try:
