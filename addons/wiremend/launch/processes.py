@@ -105,7 +105,7 @@ def run_behind(
     client = _Client([executable, *command[1:]], trust, directory, password)
     ended = _run_with_proxy(program, proxy, client, log, web)
     if ended.has_run:
-        _print_summary(log.path)
+        _print_summary(log.path, command[0])
     return ended
 
 
@@ -168,7 +168,7 @@ def _proxys_environment(environment: Mapping[str, str], password: str) -> dict[s
     return others | ({VARIABLE: password} if password else {})
 
 
-def _print_summary(log: Path) -> None:
+def _print_summary(log: Path, command: str) -> None:
     """Print the summary in the proxy's log, and the report on injected faults, if there are any."""
     try:
         with log.open("rb") as file:
@@ -185,7 +185,7 @@ def _print_summary(log: Path) -> None:
     text = "\n".join(f"wiremend: {line}" for line in last)
     if last == ["no calls"]:
         listed = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
-        text += "; either COMMAND made none, or it does not use HTTPS_PROXY"
+        text += f"; either {command} made none, or it does not use HTTPS_PROXY"
         text += f" for all hosts (NO_PROXY is {listed!r})" if listed else ""
     print(text, file=sys.stderr)
 

@@ -115,7 +115,7 @@ def main(program: str, arguments: list[str]) -> int:
     if options.import_config:
         return import_config(program, options.import_config, options.output)
     if options.check_config or options.doctor:
-        return inspect(options, command)
+        return inspect(program, options, command)
     try:
         passed = mitmproxy_options(options, has_password=bool(command) and not options.no_password)
     except ValueError as problem:
@@ -234,7 +234,7 @@ def help_text(program: str) -> str:
     return HELP.format(program=program, options=options, demo=demo.format(program=program))
 
 
-def inspect(options: argparse.Namespace, command: list[str]) -> int:
+def inspect(program: str, options: argparse.Namespace, command: list[str]) -> int:
     """Carry out --check-config or --doctor. Return the exit status."""
     # A start needs none of this; the second also imports mitmproxy, which may be missing.
     from wiremend.launch.check_config import check_config
@@ -244,6 +244,7 @@ def inspect(options: argparse.Namespace, command: list[str]) -> int:
     if options.check_config:
         return check_config(current, file, allow=options.allow, probe=options.probe)
     return examine(
+        program,
         current,
         file,
         command,
