@@ -27,6 +27,8 @@ _LISTENING = re.compile(r"HTTP\(S\) proxy.* listening at \S*?:(\d+)")
 _WEB_LISTENING = re.compile(r"Web server listening at (\S+)")
 _FAULTS = re.compile(rf"({re.escape(REPORT_PREFIX)}.+)")
 _SUMMARY = re.compile(rf"{re.escape(SUMMARY_PREFIX)}(.+)")
+_UNSAVED = re.compile(r"Error while writing to (.+?): \[Errno \d+\] ([\w' ]+)")
+"""What mitmproxy prints before it ends, so that nothing passes that `-w` does not save."""
 _SUMMARY_AREA_BYTES = 64 * 1024
 """How much of the end of the log is searched for the summary. Learnt lessons may follow it."""
 PROXYS_UMASK = 0o077
@@ -152,14 +154,23 @@ def _run_with_proxy(
             status = child.wait()
             if web and sys.stdin.isatty() and sys.stderr.isatty():
                 _keep_open(process, signals)
-        is_sound = process.poll() is None
-        if not is_sound:
-            print(
-                f"{program}: the proxy ended before the command; see its log, {log.path}",
-                file=sys.stderr,
-            )
-    is_sound = is_sound and process.returncode == 0
+        is_alive = process.poll() is None
+    is_sound = is_alive and process.returncode == 0
+    if not is_sound:
+        how = "did not end as it should" if is_alive else "ended before the command"
+        print(
+            f"{program}: {reason_for_end(log) or f'the proxy {how}; see its log, {log.path}'}",
+            file=sys.stderr,
+        )
     return Ended(128 - status if status < 0 else status, is_sound)
+
+
+def reason_for_end(log: ProxyLog) -> str:
+    """Return why a proxy ended, if the user can do something about it; else ""."""
+    for line in log.last_lines:
+        if failed := _UNSAVED.search(line):
+            return f"mitmproxy ended the proxy, because it could not write {failed[1]}: {failed[2]}"
+    return ""
 
 
 def _proxys_environment(environment: Mapping[str, str], password: str) -> dict[str, str]:

@@ -10,6 +10,7 @@ import itertools
 import os
 import queue
 import threading
+from collections import deque
 from pathlib import Path
 from typing import IO
 
@@ -17,6 +18,7 @@ from wiremend.text.counted import counted
 
 QUEUED_LINES = 4000
 """Lines that wait for a slow disk; more are dropped."""
+_KEPT_LINES = 500
 LINE_LIMIT_BYTES = 4096
 """The rest of a longer line is a line of its own."""
 
@@ -29,6 +31,8 @@ class ProxyLog:
         self._descriptor = descriptor
         self._lost_lines = 0
         self._threads: list[threading.Thread] = []
+        self.last_lines: deque[str] = deque(maxlen=_KEPT_LINES)
+        """The last lines of the proxy, also if they could not be written."""
 
     @classmethod
     def of_run(cls, directory: Path) -> "ProxyLog":
@@ -77,6 +81,7 @@ class ProxyLog:
 
     def _read(self, output: IO[bytes], lines: queue.Queue[bytes]) -> None:
         while line := output.readline(LINE_LIMIT_BYTES):
+            self.last_lines.append(line.decode(errors="replace"))
             try:
                 lines.put_nowait(line)
             except queue.Full:

@@ -240,6 +240,11 @@ def inspect(program: str, options: argparse.Namespace, command: list[str]) -> in
     from wiremend.launch.check_config import check_config
     from wiremend.launch.examining.doctor import examine
 
+    try:
+        state_directory(os.environ)
+    except RuntimeError as reason:
+        print(f"{program}: {state_problem(reason)}", file=sys.stderr)
+        return 1
     current, file = CurrentConfig(), str(options.config or "")
     if options.check_config:
         return check_config(current, file, allow=options.allow, probe=options.probe)

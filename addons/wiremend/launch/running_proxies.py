@@ -6,10 +6,12 @@ so it ends with the process, and survives when the launcher is replaced by the p
 
 import fcntl
 import os
-import tempfile
+import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
+
+from wiremend.launch.private_files import write_locked
 
 _DIRECTORY = "running"
 
@@ -22,11 +24,9 @@ def register_proxy(directory: Path, globs: Iterable[str]) -> int:
     """
     folder = directory / _DIRECTORY
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor, name = tempfile.mkstemp(dir=folder, prefix=".")
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
-    os.write(descriptor, "\n".join(globs).encode())
+    name = f"{os.getpid()}-{secrets.token_hex(4)}"
+    descriptor = write_locked(folder / name, "\n".join(globs).encode())
     os.set_inheritable(descriptor, True)  # the proxy may replace this process
-    os.rename(name, folder / Path(name).name.lstrip("."))
     return descriptor
 
 
