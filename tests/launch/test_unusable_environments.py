@@ -134,7 +134,7 @@ def test_a_file_that_was_written_in_part_leaves_nothing(
         written.append(len(data))
         return write(descriptor, data[: len(data) // 2])
 
-    monkeypatch.setattr("wiremend.launch.private_files.os.write", half)
+    monkeypatch.setattr("wiremend.launch.running_proxies.os.write", half)
     with pytest.raises(OSError, match="No space left"):
         register_proxy(tmp_path, ["api.anthropic.com", "llm.example.com"])
     monkeypatch.undo()

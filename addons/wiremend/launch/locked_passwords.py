@@ -6,8 +6,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from wiremend.launch.private_files import write_locked
 from wiremend.launch.proxy_password import password_file
+from wiremend.launch.running_proxies import write_locked
 
 
 @contextlib.contextmanager

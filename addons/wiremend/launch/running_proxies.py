@@ -7,11 +7,10 @@ so it ends with the process, and survives when the launcher is replaced by the p
 import fcntl
 import os
 import secrets
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
-
-from wiremend.launch.private_files import write_locked
 
 _DIRECTORY = "running"
 
@@ -47,3 +46,23 @@ def globs_of_running(directory: Path) -> list[str]:
 def _files(folder: Path) -> Iterator[Path]:
     with suppress(OSError):
         yield from sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+
+
+def write_locked(path: Path, data: bytes) -> int:
+    """Replace a file atomically by one that is locked; return its descriptor.
+
+    The lock is of the open file: it ends when the last process that inherited it ends. Raises
+    OSError, and then leaves nothing behind: a full disk takes a part of the data first.
+    """
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        left = data
+        while left:
+            left = left[os.write(descriptor, left) :]
+        os.rename(temporary, path)
+    except OSError:
+        os.close(descriptor)
+        os.unlink(temporary)
+        raise
+    return descriptor
