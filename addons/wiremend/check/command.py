@@ -23,6 +23,7 @@ from wiremend.check.selection import Selection
 from wiremend.config.load import ConfigError, check_document, find_config, read_document
 from wiremend.config.model import Config
 from wiremend.config.settings import settings_of
+from wiremend.engine.rules import ERROR_MID_STREAM
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.recording.exchange import UnusableRecording
 from wiremend.text.counted import counted
@@ -220,6 +221,12 @@ def _checked(program: str, options: argparse.Namespace, run: Run) -> int:
             f"Fixed {max(0, before - left):,} of {counted(before, 'problem')}: {options.fix}",
             file=sys.stderr,
         )
+        if cut := totals.problems[ERROR_MID_STREAM.code]:
+            print(
+                f"{counted(cut, 'incomplete stream')} in it: the rest is unknown, so each ends in "
+                f"the error of its protocol ({ERROR_MID_STREAM.code})",
+                file=sys.stderr,
+            )
     if totals.unusable:
         return 2
     return 1 if totals.problems and not options.exit_zero else 0
