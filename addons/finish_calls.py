@@ -16,6 +16,7 @@ from wiremend.seam.flow_record import record_refusal
 from wiremend.seam.flows import answer
 from wiremend.seam.process.listener import close_client_connections
 from wiremend.seam.stopping import stop_calls
+from wiremend.text.counted import counted
 
 END_SECONDS = 1.0
 """How long clients have to take the ends of their calls."""
@@ -92,7 +93,9 @@ class FinishCalls(Shell):
             return
         self.is_stopping = True
         logger.info(
-            "wiremend: stopping; %d calls may finish within %g s", len(self.running_calls), grace
+            "wiremend: stopping; %s may finish within %g s; a second signal stops at once",
+            counted(len(self.running_calls), "running call"),
+            grace,
         )
         self.loop.call_later(grace, self._shut_down)
 
@@ -100,7 +103,8 @@ class FinishCalls(Shell):
         """End the running calls, then the proxy. A further signal ends it at once."""
         stopped = 0 if self.is_ending else stop_calls(ctx.master)
         if stopped:
-            logger.info("wiremend: stopped; %d running calls end in an error", stopped)
+            calls = counted(stopped, "running call")
+            logger.info("wiremend: stopped; %s ended in an error", calls)
         if not stopped or self.loop is None:
             self._close()
             return

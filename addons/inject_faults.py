@@ -11,6 +11,7 @@ from wiremend.config.fault_file import load_faults
 from wiremend.config.load import ConfigError
 from wiremend.faults.schedule import FaultSchedule
 from wiremend.seam.call_options import CallOptions
+from wiremend.text.counted import counted
 from wiremend.views.fault_report import REPORT_PREFIX, FaultLedger
 
 logger = logging.getLogger("wiremend")
@@ -40,7 +41,9 @@ class InjectFaults(Shell):
             return
         self.schedule, self.ledger = schedule, FaultLedger()
         if schedule is not None:
-            logger.warning("wiremend: injecting %d faults from %s", len(schedule.planned), name)
+            logger.warning(
+                "wiremend: injecting %s from %s", counted(len(schedule.planned), "fault"), name
+            )
 
     def running(self) -> None:
         """From now on, an invalid file is refused without ending the proxy."""

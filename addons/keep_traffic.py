@@ -1,9 +1,16 @@
 """Keeps both sides of each call in its flow, where flows are shown or saved."""
 
+import logging
+from datetime import datetime
+from pathlib import Path
+
 from load_configuration import Shell, Suite, suite_of
 from mitmproxy import ctx
 from wiremend.call_record.kept_traffic import TrafficStore
+from wiremend.config.suspicious import saved_file_warning
 from wiremend.seam.call_options import CallOptions
+
+logger = logging.getLogger("wiremend")
 
 
 class KeepTraffic(Shell):
@@ -15,6 +22,8 @@ class KeepTraffic(Shell):
         super().__init__(suite)
         self.store = TrafficStore()
         self.is_kept = False
+        self.saved_file = ""
+        """The value of mitmproxy's option whose file was last examined."""
 
     def configure(self, updated: set[str]) -> None:
         """Decide whether traffic is kept."""
@@ -38,6 +47,12 @@ class KeepTraffic(Shell):
         is_saved = bool(ctx.options.save_stream_file)
         is_shown = ctx.master.addons.get("view") is not None
         keep = ctx.options.wiremend_keep
+        if is_saved and ctx.options.save_stream_file != self.saved_file:
+            self.saved_file = ctx.options.save_stream_file
+            # mitmproxy has opened it: its own addons are configured first.
+            file = Path(datetime.now().strftime(self.saved_file.removeprefix("+"))).expanduser()
+            if warning := saved_file_warning(file):
+                logger.warning("wiremend: warning: %s", warning)
         self.is_kept = keep == "always" or (keep == "auto" and (is_saved or is_shown))
 
 

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from wiremend.engine.settings import Feature, Knowledge
 from wiremend.launch.certificate_limits import unvouched_by
 from wiremend.protocols.registry import recognise
 from wiremend.recording.client_requests import ClientRequests
+from wiremend.routing.access import PROBE_HEADER
 from wiremend.rules.containment import fault_of
 from wiremend.seam.addon_hooks import contain_hooks
 from wiremend.seam.call_options import CallOptions, noting_faults
@@ -41,6 +43,7 @@ from wiremend.seam.process.scripts import LoadedSources, keep_loaded
 from wiremend.views.flow_findings import report_refusal
 
 WATCH_SECONDS = 1.0
+HIDE_SECONDS = 0.5
 OPTION_PREFIX = "wiremend_"
 KEEP = ("auto", "always", "never")
 """The values of `wiremend_keep`; mitmproxy does not check the choices of an option."""
@@ -296,9 +299,18 @@ class LoadConfiguration:
         protocol = recognise(request.method, request.path, request.headers.get("content-type", ""))
         proxy = human.format_address(flow.client_conn.sockname)
         answer(flow, direct_request_response(protocol, proxy))
+        if request.method == "GET" and request.path == "/" and PROBE_HEADER in request.headers:
+            self._hide(flow)
+            return
         reason = "It was sent to the proxy itself and not through it."
         record_refusal(flow, protocol, reason)
         report_refusal(flow, reason)
+
+    def _hide(self, flow: http.HTTPFlow) -> None:
+        """Remove a flow from the list when its response has been sent."""
+        if ctx.master.addons.get("view") is not None:
+            remove = partial(ctx.master.commands.call, "view.flows.remove", [flow])
+            asyncio.get_running_loop().call_later(HIDE_SECONDS, remove)
 
     def wiremend_call(self, options: CallOptions) -> None:
         """Request the features that the shells declare, with the configuration in force."""

@@ -23,6 +23,7 @@ from wiremend.seam.call_options import CallOptions
 from wiremend.seam.flow_record import record_refusal
 from wiremend.seam.flows import answer, body_of, mark_replayed
 from wiremend.secrets import masked_in_place
+from wiremend.text.counted import counted
 from wiremend.views.flow_findings import report_refusal
 from wiremend.views.redaction import secrets_of
 
@@ -118,9 +119,9 @@ class ReplayRecording(Shell):
         )
         self.origin.start()
         logger.info(
-            "wiremend: replaying %s (%d calls); %s",
+            "wiremend: replaying %s (%s); %s",
             self.cassette.name,
-            len(self.cassette.calls),
+            counted(len(self.cassette.calls), "call"),
             "other requests are forwarded"
             if self.cassette.forwards
             else "nothing is sent to the network",

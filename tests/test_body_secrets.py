@@ -36,6 +36,27 @@ GEMINI = {
     ]
 }
 ADDRESS = {"mcp_servers": [SERVER | {"url": f"https://u:pass-word@h/mcp?a=1&api_key={TOKEN}"}]}
+POLICY = {"type": "allowlist", "allowed_domains": ["a.example"]}
+SECRET = {"domain": "a.example", "name": "PASS_PHRASE", "value": TOKEN}
+SHELL = {"type": "shell", "environment": {"type": "container_auto", "network_policy": POLICY}}
+CONTAINER = {
+    "tools": [
+        SHELL,
+        SHELL
+        | {
+            "environment": {
+                "type": "container_auto",
+                "network_policy": POLICY | {"domain_secrets": [SECRET]},
+            }
+        },
+    ]
+}
+GATEWAY = {
+    "model": "m",
+    "api_key": TOKEN,
+    "extra_headers": {"x-key": "other-012345"},
+    "providerOptions": {"gateway": {"order": ["a"], "byok": {"anthropic": [{"apiKey": TOKEN}]}}},
+}
 BATCH = {"requests": [{"custom_id": "1", "params": ANTHROPIC}]}
 
 
@@ -67,10 +88,20 @@ BATCH = {"requests": [{"custom_id": "1", "params": ANTHROPIC}]}
             ["requests[0].params.mcp_servers[1].authorization_token"],
             {"requests": [{"custom_id": "1", "params": REST}]},
         ),
+        (
+            CONTAINER,
+            ["tools[1].environment.network_policy.domain_secrets"],
+            {"tools": [SHELL, SHELL]},
+        ),
+        (
+            GATEWAY,
+            ["api_key", "extra_headers", "providerOptions.gateway.byok"],
+            {"model": "m", "providerOptions": {"gateway": {"order": ["a"]}}},
+        ),
     ],
-    ids=["anthropic", "responses", "gemini", "address", "batch"],
+    ids=["anthropic", "responses", "gemini", "address", "batch", "container", "gateway"],
 )
-def test_credentials_for_mcp_servers_are_found_and_removed(
+def test_credentials_of_the_clients_own_provider_are_found_and_removed(
     fields: dict[str, Any], places: list[str], left: dict[str, Any]
 ) -> None:
     body = json.dumps(fields).encode()
@@ -82,9 +113,19 @@ def test_credentials_for_mcp_servers_are_found_and_removed(
     assert json.loads(edits.apply()) == left
 
 
+def test_the_name_of_a_secret_is_not_redacted() -> None:
+    body = json.dumps(CONTAINER).encode()
+    found = secrets_in_request("/v1/responses", JSON, body)
+    assert TOKEN in found
+    assert not found & {"PASS_PHRASE", "a.example"}
+
+
 @pytest.mark.parametrize(
     "fields",
     [
+        {"tools": [{"type": "function", "parameters": {"properties": {"api_key": {"type": "s"}}}}]},
+        {"messages": [{"role": "user", "content": [{"type": "x", "api_key": TOKEN}]}]},
+        {"providerOptions": {"gateway": {"apiKey": 3}}, "tools": [{"container": "auto"}]},
         {"mcp_servers": [SERVER], "tools": [TOOL]},
         {"tools": [{"type": "function", "name": "mcp", "headers": {"a": TOKEN}}]},
         {"mcp_servers": "no list", "tools": ["mcp", None, {"mcpServers": {}}]},
@@ -134,6 +175,11 @@ def test_endpoints_that_issue_keys_are_recognised_by_their_path(path: str, expec
         (JSON, {"key": "sk-or-v1-1234", "user_id": "user_12345"}, {"sk-or-v1-1234"}),
         (JSON, {"api_key": {"value": "sk-svc-12345", "name": "my-service"}}, {"sk-svc-12345"}),
         (JSON, {"accessToken": "access-12345"}, {"access-12345"}),
+        (
+            JSON,
+            {"name": "auth_tokens/0123456789ab"},
+            {"auth_tokens/0123456789ab", "auth_tokens%2F0123456789ab"},
+        ),
         (JSON, {"next_page_token": "a-page-token"}, set()),
         (
             "application/x-www-form-urlencoded; charset=utf-8",

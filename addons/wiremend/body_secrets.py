@@ -1,9 +1,16 @@
-"""Credentials in bodies: those for MCP servers in calls, and keys that a provider issues.
+"""Credentials in bodies: those that a provider uses for the client, and keys that it issues.
 
 MCP servers that a provider connects to itself: `mcp_servers[].authorization_token`
 (https://docs.claude.com/en/docs/agents-and-tools/mcp-connector), `authorization` and `headers` of a
 tool of type `mcp` (https://platform.openai.com/docs/guides/tools-connectors-mcp), and
 `mcpServers[].streamableHttpTransport.headers` of a tool (https://ai.google.dev/api/caching#Tool).
+
+Containers with secrets: `network_policy.domain_secrets` of a tool
+(https://platform.openai.com/docs/guides/tools-shell).
+
+Gateways that call a provider with the client's key: `api_key` and `extra_headers`
+(https://docs.litellm.ai/docs/completion/input), `providerOptions.gateway.byok`
+(https://vercel.com/docs/ai-gateway/authentication-and-byok).
 """
 
 from collections.abc import Iterator, Mapping
@@ -21,8 +28,17 @@ from wiremend.text import json_value
 from wiremend.text.json_edits import Edits, Path, parse
 from wiremend.text.patterns import text_pattern
 
-_MARKS = (b'"mcp_servers"', b'"mcp"', b'"mcpServers"')
-"""A call with a credential for an MCP server contains one of these."""
+_MARKS = (
+    *(b'"mcp_servers"', b'"mcp"', b'"mcpServers"'),
+    *(b'"domain_secrets"', b'"api_key"', b'"apiKey"', b'"extra_headers"'),
+)
+"""A call with such a credential contains one of these."""
+_OWN_FIELDS = ("api_key", "apiKey", "extra_headers")
+_FOR_GATEWAY = "a credential for a gateway"
+_CONTAINERS = ("environment", "container")
+_OPTIONS = ("providerOptions", "provider_options")
+_EPHEMERAL = "auth_tokens/"
+"""The `name` of a token that Gemini issues for a session begins so; the name is the token."""
 _CREDENTIAL_FIELDS = ("authorization_token", "authorization", "headers")
 _ADDRESS_FIELDS = ("url", "server_url")
 _SERVER_LISTS = ("mcp_servers", "mcpServers")
@@ -46,32 +62,34 @@ _VALUES_LIMIT = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class McpCredential:
-    """A field of a request with a credential for an MCP server."""
+class BodyCredential:
+    """A field of a request with a credential that is for the client's own provider only."""
 
     path: Path
     value: Any
     """What the field contains: a text, or headers."""
     address: str = ""
     """For an address that contains a credential, the same address without it."""
+    what: str = "a credential for an MCP server"
+    """What it is, in findings."""
 
 
 def mentions_mcp(body: bytes) -> bool:
-    """Return whether a request may contain credentials for MCP servers, without parsing it."""
+    """Return whether a request may contain such credentials, without parsing it."""
     return any(mark in body for mark in _MARKS)
 
 
-def mcp_credentials(body: bytes, fields: Mapping[str, Any] | None) -> list[McpCredential]:
-    """Return the credentials for MCP servers in a request with these parsed fields."""
+def mcp_credentials(body: bytes, fields: Mapping[str, Any] | None) -> list[BodyCredential]:
+    """Return the credentials in a request with these parsed fields."""
     if fields is None or not mentions_mcp(body):
         return []
     return list(_in_request(fields))
 
 
 def without_mcp_credentials(body: bytes, fields: Mapping[str, Any] | None) -> Edits | None:
-    """Return the edits that remove the credentials for MCP servers; None if there are none.
+    """Return the edits that remove the credentials; None if there are none.
 
-    The servers stay: one that needs no credentials works.
+    MCP servers stay: one that needs no credentials works.
     """
     found = mcp_credentials(body, fields)
     if not found:
@@ -105,11 +123,21 @@ def secrets_in_request(path: str, content_type: str, body: bytes) -> frozenset[s
         if credential.address:
             values += _parameters_of(credential.value)
         else:
-            values += [text for _, text in _texts(credential.value, "authorization")]
+            values += _values_of(credential)
     return secret_forms(values)
 
 
-def _in_request(fields: Mapping[str, Any]) -> Iterator[McpCredential]:
+def _values_of(credential: BodyCredential) -> list[str]:
+    """Return the texts of a credential. In a list of secrets, other fields are their names."""
+    texts = _texts(credential.value, "authorization")
+    if credential.path[-1] == "domain_secrets":
+        return [text for name, text in texts if name == "value"]
+    if credential.path[-1] == "byok":
+        return [text for name, text in texts if _is_issued(name)]
+    return [text for _, text in texts]
+
+
+def _in_request(fields: Mapping[str, Any]) -> Iterator[BodyCredential]:
     yield from _in_call(fields, ())
     for number, request in enumerate(_list(fields.get("requests"))):  # a batch
         params = request.get("params") if isinstance(request, dict) else None
@@ -117,17 +145,41 @@ def _in_request(fields: Mapping[str, Any]) -> Iterator[McpCredential]:
             yield from _in_call(params, ("requests", number, "params"))
 
 
-def _in_call(fields: Mapping[str, Any], at: Path) -> Iterator[McpCredential]:
+def _in_call(fields: Mapping[str, Any], at: Path) -> Iterator[BodyCredential]:
     yield from _in_servers(fields, at)
+    yield from _of_gateways(fields, at)
     for number, tool in enumerate(_list(fields.get("tools"))):
         place = (*at, "tools", number)
         if isinstance(tool, dict):
             yield from _in_servers(tool, place)
+            yield from _of_container(tool, place)
             if tool.get("type") == "mcp":
                 yield from _in_server(tool, place)
 
 
-def _in_servers(holder: Mapping[str, Any], at: Path) -> Iterator[McpCredential]:
+def _of_gateways(fields: Mapping[str, Any], at: Path) -> Iterator[BodyCredential]:
+    for name in _OWN_FIELDS:
+        if fields.get(name):
+            yield BodyCredential((*at, name), fields[name], what=_FOR_GATEWAY)
+    for name in _OPTIONS:
+        gateway = _member(fields.get(name), "gateway")
+        if own := _member(gateway, "byok"):
+            yield BodyCredential((*at, name, "gateway", "byok"), own, what=_FOR_GATEWAY)
+
+
+def _of_container(tool: Mapping[str, Any], at: Path) -> Iterator[BodyCredential]:
+    for name in _CONTAINERS:
+        policy = _member(tool.get(name), "network_policy")
+        if secrets := _member(policy, "domain_secrets"):
+            place = (*at, name, "network_policy", "domain_secrets")
+            yield BodyCredential(place, secrets, what="a secret for a container")
+
+
+def _member(value: Any, name: str) -> Any:
+    return value.get(name) if isinstance(value, dict) else None
+
+
+def _in_servers(holder: Mapping[str, Any], at: Path) -> Iterator[BodyCredential]:
     for name in _SERVER_LISTS:
         for number, server in enumerate(_list(holder.get(name))):
             if not isinstance(server, dict):
@@ -139,14 +191,14 @@ def _in_servers(holder: Mapping[str, Any], at: Path) -> Iterator[McpCredential]:
                     yield from _in_server(inner, (*place, transport))
 
 
-def _in_server(server: Mapping[str, Any], at: Path) -> Iterator[McpCredential]:
+def _in_server(server: Mapping[str, Any], at: Path) -> Iterator[BodyCredential]:
     for name in _CREDENTIAL_FIELDS:
         if server.get(name):
-            yield McpCredential((*at, name), server[name])
+            yield BodyCredential((*at, name), server[name])
     for name in _ADDRESS_FIELDS:
         address = server.get(name)
         if isinstance(address, str) and (plain := _without_secrets(address)) != address:
-            yield McpCredential((*at, name), address, plain)
+            yield BodyCredential((*at, name), address, plain)
 
 
 def _without_secrets(address: str) -> str:
@@ -190,7 +242,11 @@ def issued_secrets(body: bytes, content_type: str) -> frozenset[str]:
             fields = parse(body)
         except (ValueError, RecursionError):
             return frozenset()
-    found = (text for name, text in _texts(fields, "") if _is_issued(name))
+    found = (
+        text
+        for name, text in _texts(fields, "")
+        if _is_issued(name) or (name == "name" and text.startswith(_EPHEMERAL))
+    )
     return secret_forms([text for text, _ in zip(found, range(_VALUES_LIMIT), strict=False)])
 
 

@@ -474,6 +474,7 @@ def test_what_cannot_be_repaired_remains(capsys: pytest.CaptureFixture[str]) -> 
     out, err = capsys.readouterr()
     assert out.startswith("y.jsonl.xz: flow 2 response: E002")  # it ends in the error event now
     assert "Fixed 1 of 2 problems" in err
+    assert "1 incomplete stream in it: the rest is unknown, so each ends in the error of" in err
     assert len(lzma.decompress(Path("y.jsonl.xz").read_bytes()).splitlines()) == 3
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from wiremend.config.load import ConfigError, find_config, load_config, parse_config, read_document
 from wiremend.config.model import Config
+from wiremend.config.settings import settings_of
+from wiremend.protocols.base.names import SHORT_NAMES, WireProtocol
 
 SECRET = "sk-do-not-show-7f3a"
 ENVIRONMENT = {
@@ -19,6 +21,10 @@ ENVIRONMENT = {
 }
 CODES = ("S001", "S101", "M001", "T001")
 ROUTED = '[providers.p]\nbase_url = "https://a.example"\n'
+ONE_PROTOCOL = (
+    "expected one of anthropic-messages (or anthropic), chat-completions (or chat), responses, "
+    "gemini"
+)
 MISPLACED = (
     "'${...}' is replaced only in providers.*.api_key and api_keys, and in headers that can "
     "contain a credential; write the value itself"
@@ -445,17 +451,15 @@ WRONG = {
     ),
     "an unknown protocol": (
         provider('protocol = "chta"'),
-        "providers.p.protocol: expected one of anthropic, chat, responses, gemini, got 'chta'; did "
-        "you mean 'chat'?",
+        f"providers.p.protocol: {ONE_PROTOCOL}, got 'chta'; did you mean 'chat'?",
     ),
     "an unknown protocol of some models": (
         provider('protocol = { "*" = "openai" }'),
-        "providers.p.protocol: expected one of anthropic, chat, responses, gemini, got 'openai'",
+        f"providers.p.protocol: {ONE_PROTOCOL}, got 'openai'",
     ),
     "a protocol that is none": (
         provider("protocol = 1"),
-        "providers.p.protocol: expected one of anthropic, chat, responses, gemini, or a table of "
-        "them by model",
+        f"providers.p.protocol: {ONE_PROTOCOL}, or a table of them by model",
     ),
     "a limit that is none": (
         provider("max_output_tokens = 0"),
@@ -864,3 +868,56 @@ def test_an_error_contains_its_problems_as_a_list() -> None:
         "retry.attempts: expected 1 or more, got 0",
         "retry.backoff_max: expected 0 or more, got -1",
     )
+
+
+def test_all_problems_are_reported_at_once_in_the_order_of_the_file() -> None:
+    """Those that concern several keys, too, although pydantic leaves them out here."""
+    text = """
+[retry]
+atempts = 3
+[providers.a]
+base_url = "https://a.example/v1/messages"
+api_key = "$KEY"
+[providers.b]
+base_url = "https://b.example"
+api_key = "x"
+api_keys = ["y"]
+headers = { x-api-key = "z", user-agent = "u" }
+[[models]]
+match = "*"
+provider = "bb"
+fallback = ["a/x", "a/x", "bb/y"]
+[[models]]
+match = "claude-*"
+model = 3
+"""
+    with pytest.raises(ConfigError) as refused:
+        parse_config(text, "team.toml", {"KEY": "k"})
+    assert [problem.partition(": ")[::2] for problem in refused.value.problems] == [
+        ("retry.atempts", "unknown key; did you mean 'attempts'?"),
+        ("providers.a.base_url", "expected an address without '/v1/messages', which each request "
+         "adds"),
+        ("providers.a.api_key", "expected '${NAME}' with braces to use an environment variable"),
+        ("providers.b.api_keys", "cannot be set together with api_key; remove one of them"),
+        ("providers.b.headers.x-api-key", "replaces the keys in api_keys; remove one"),
+        ("models[0].provider", "there is no [providers.bb]; did you mean 'b'?"),
+        ("models[0].fallback", "'a/x' is listed twice"),
+        ("models[0].fallback[2]", "there is no [providers.bb]; did you mean 'b'?"),
+        ("models[1].model", "expected a string, got 3"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "broken", ["providers = 3", "models = 3", "models = [3]", "providers.a = 3"]
+)
+def test_a_file_of_another_shape_has_no_problems_across_keys(broken: str) -> None:
+    with pytest.raises(ConfigError):
+        parse_config(f"retry = 3\n{broken}", "team.toml", {})
+
+
+@pytest.mark.parametrize("protocol", WireProtocol)
+def test_a_protocol_has_the_same_names_as_in_output(protocol: WireProtocol) -> None:
+    for name in {protocol.value, SHORT_NAMES.get(protocol, protocol.value)}:
+        text = provider(f"protocol = {name!r}")
+        config = parse_config(text, "team.toml", {})
+        assert settings_of(config, ()).providers["p"].protocols == (("*", protocol),)

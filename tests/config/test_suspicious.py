@@ -41,6 +41,7 @@ def provider(address: str, *lines: str) -> str:
         ("'a?'", "'A?'"),
         ("'a*'\nwhen = { streaming = true }", "'a*'\nwhen = { streaming = true }"),
         ("'a*'", "'a'\nwhen = { streaming = true }"),
+        ("'a*'\nwhen = { tools_min = 1 }", "'a'\nwhen = { tools_min = 3, streaming = true }"),
     ],
 )
 def test_a_route_that_never_applies_is_reported(entries: tuple[str, str], tmp_path: Path) -> None:
@@ -149,3 +150,47 @@ def test_a_proxy_that_other_machines_can_reach_is_reported(
         assert warning is not None
         assert warning.startswith(f"the proxy listens on {exposed}, so other machines can")
         assert "127.0.0.1" in warning
+
+
+@pytest.mark.parametrize(
+    ("entry", "reason"),
+    [
+        ("' claude-*'", "no model's name begins or ends with a space; remove the space"),
+        ("'a'\nwhen = { thinking = false, thinking_budget_over = 0 }",
+         "a call that does not ask for thinking allows no tokens for it"),
+    ],
+)  # fmt: skip
+def test_a_route_that_can_match_no_call_is_reported(
+    entry: str, reason: str, tmp_path: Path
+) -> None:
+    [warning] = warnings_of(tmp_path, routes(entry))
+    assert warning.startswith("models[0] (")
+    assert f"never applies, because {reason}" in warning
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        ("'a*'\nwhen = { tools_min = 3 }", "'a'\nwhen = { tools_min = 1 }"),
+        ("'a*'\nwhen = { streaming = true, tools_min = 1 }", "'a'\nwhen = { streaming = true }"),
+    ],
+)
+def test_a_route_with_other_conditions_is_not_reported(
+    entries: tuple[str, ...], tmp_path: Path
+) -> None:
+    assert warnings_of(tmp_path, routes(*entries)) == []
+
+
+def test_routes_without_their_rule_are_reported(tmp_path: Path) -> None:
+    text = "[rules]\ndisable = ['M']\n" + routes("'a'")
+    assert warnings_of(tmp_path, text) == [
+        "[rules] disable contains M001, so no entry of [[models]] applies; remove it, or the "
+        "entries"
+    ]
+
+
+def test_a_protocol_that_is_never_used_is_reported(tmp_path: Path) -> None:
+    table = "protocol = { '*' = 'chat', 'minimax-*' = 'anthropic' }"
+    assert warnings_of(tmp_path, provider("https://a.example", table)) == [
+        "providers.p: the protocol of 'minimax-*' is never used, because '*' precedes it; swap them"
+    ]

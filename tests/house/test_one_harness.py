@@ -24,6 +24,7 @@ EXCEPTIONS: dict[str, tuple[str, ...]] = {
     "installation/offline_environment.py": ("mitmproxy as a process",),
     "installation/test_startup_hook.py": ("mitmproxy as a process",),
     "launch/test_command_line.py": ("mitmproxy as a process",),
+    "launch/test_mitmproxy_options.py": ("mitmproxy as a process",),
     "launch/test_unusable_environments.py": ("mitmproxy as a process",),
     "scripts/test_environment.py": ("mitmproxy as a process",),
     "scripts/test_scripts.py": ("mitmproxy as a process", "a server"),  # and a company's proxy

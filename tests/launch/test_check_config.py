@@ -112,7 +112,39 @@ def test_a_suspicious_setting_is_a_warning(
     text = '[[models]]\nmatch = "*"\nmodel = "a"\n[[models]]\nmatch = "b"\nmodel = "c"'
     status, lines = checked(text, tmp_path, capsys)
     assert status == 0
-    assert any(line.startswith("warning  team.toml: warning: models[1]") for line in lines)
+    start = lines.index("warning  models[1]: b")
+    assert lines[start + 2 : start + 4] == [
+        "         models[1] ('b') never applies, because models[0] ('*') precedes it and matches "
+        "the same calls",
+        "         to do: swap them",
+    ]
+    assert "".join(lines).count("never applies") == 1
+
+
+def test_a_warning_about_the_file_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = '[providers.p]\nbase_url = "http://llm.example"\napi_key = "${KEY}"'
+    _, lines = checked(text, tmp_path, capsys)
+    start = lines.index(
+        "warning  team.toml: providers.p: its key and all prompts are sent unencrypted to "
+        "llm.example"
+    )
+    assert lines[start + 1].startswith("         to do: use https://")
+
+
+def test_each_problem_is_a_line_and_counts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "team.toml"
+    file.write_text('[retry]\natempts = 3\n[[models]]\nmatch = "*"\nprovider = "p"')
+    assert check_config(CurrentConfig({}), str(file), allow=False, probe=False) == 1
+    printed = capsys.readouterr()
+    assert printed.out.splitlines() == [
+        "problem  team.toml: retry.atempts: unknown key; did you mean 'attempts'?",
+        "problem  team.toml: models[0].provider: there is no [providers.p]",
+    ]
+    assert printed.err == "\n2 problems\n"
 
 
 @pytest.mark.parametrize("number", [0, 1])

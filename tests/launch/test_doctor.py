@@ -53,6 +53,7 @@ def doctor(
             option = str(tmp_path / "team.toml")
             Path(option).write_text(configuration)
         status = examine(
+            "scripts/run",
             CurrentConfig(),
             option,
             command,
@@ -89,7 +90,9 @@ def _free_port() -> int:
          "problem  HTTPS_PROXY: socks5:// is not an HTTP proxy"),
         ({"HTTPS_PROXY": f"http://me:{SECRET}@proxy.example:3128"},
          "ok       HTTPS_PROXY is set: http://proxy.example:3128"),
-        ({}, "ok       HTTPS_PROXY is not set"),
+        ({"PATH": "/nowhere"},
+         "ok       HTTPS_PROXY is not set here: use scripts/run -- claude, or eval "
+         '"$(scripts/run --env)"'),
         ({}, "problem  no CA in "),
         ({}, "ok       Python 3."),
         ({}, ", mitmproxy 12."),
@@ -105,7 +108,7 @@ def test_the_environment_is_examined(
 
 def test_a_refused_configuration_is_a_problem(doctor: Callable[..., tuple[int, str]]) -> None:
     _, printed = doctor({}, configuration="[retries]")
-    assert "problem  configuration:\n         team.toml: retries: unknown key" in printed
+    assert "problem  team.toml: retries: unknown key" in printed
 
 
 def test_a_port_of_another_program_is_a_warning(doctor: Callable[..., tuple[int, str]]) -> None:

@@ -72,7 +72,7 @@ def test_lost_lines_are_counted_once_there_is_space_again() -> None:
         output.read1(1 << 20)
         log.write(b"last\n")
         os.close(writer)
-        assert output.read() == b"[2 lines are missing: they could not be written]\nlast\n"
+        assert output.read() == b"[2 lines missing: no room to write]\nlast\n"
 
 
 FILL_THE_LOG = """

@@ -99,7 +99,7 @@ def test_an_agent_gets_an_empty_home_and_no_valid_key(
     agent.chmod(agent.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-mine-3c77")
     monkeypatch.setenv("CLAUDE_CONFIG_DIR", str(tmp_path))
-    given = json.dumps([str(confdir), list(PROVIDER_HOSTS), [str(agent)], 30.0])
+    given = json.dumps(["run", str(confdir), list(PROVIDER_HOSTS), [str(agent)], 30.0])
     assert trial.main("shared", given) == 0
     verdict, text, _ = json.loads(capsys.readouterr().out)
     assert (verdict, "ended with status 0" in text) == ("problem", True), text

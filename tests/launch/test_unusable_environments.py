@@ -9,7 +9,9 @@ import pytest
 import wiremend
 from wiremend.launch import run
 from wiremend.launch.environment import trusted_files
+from wiremend.launch.processes import reason_for_end
 from wiremend.launch.proxy_log import ProxyLog
+from wiremend.launch.running_proxies import globs_of_running, register_proxy
 from wiremend.requirements import PACKAGES, problem_with_environment, problem_with_version
 
 ADDONS = Path(wiremend.__path__[0]).parent
@@ -103,6 +105,49 @@ def test_a_full_disk_at_the_first_start(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
     assert done.stderr.splitlines()[-1].startswith("scripts/run: the state directory cannot be")
     assert done.returncode == 1
+
+
+def test_a_recording_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    log = ProxyLog.of_run(tmp_path)
+    log.last_lines.extend(
+        [
+            "a line\n",
+            "Error while writing to out.mitm: [Errno 28] No space left on device[13:05:11.840] x\n",
+            "OSError: [Errno 28] No space left on device\n",
+        ]
+    )
+    assert reason_for_end(log) == (
+        "mitmproxy ended the proxy, because it could not write out.mitm: No space left on device"
+    )
+
+
+def test_a_file_that_was_written_in_part_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hosts of a running proxy, cut inside a name, would need another certificate."""
+    written: list[int] = []
+    write = os.write
+
+    def half(descriptor: int, data: bytes) -> int:
+        if written:
+            raise OSError(28, "No space left on device")
+        written.append(len(data))
+        return write(descriptor, data[: len(data) // 2])
+
+    monkeypatch.setattr("wiremend.launch.running_proxies.os.write", half)
+    with pytest.raises(OSError, match="No space left"):
+        register_proxy(tmp_path, ["api.anthropic.com", "llm.example.com"])
+    monkeypatch.undo()
+    assert written
+    assert [*(tmp_path / "running").iterdir()] == []
+    assert globs_of_running(tmp_path) == []
+
+
+@pytest.mark.parametrize("option", ["--doctor", "--check-config"])
+def test_an_examination_without_a_home(option: str, tmp_path: Path) -> None:
+    command = (*RUN[:-2], option)
+    done = output_of(command, tmp_path, XDG_STATE_HOME="", HOME="relative")
+    assert_one_sentence(done, "'relative' is not an absolute path; set HOME, or XDG_STATE_HOME")
 
 
 def test_files_that_need_no_change_are_not_written(

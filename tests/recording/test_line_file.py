@@ -63,7 +63,7 @@ def test_a_line_that_was_written_partly_does_not_spoil_the_next(
     monkeypatch.setattr(line_file.os, "write", failing)
     reports = written(path, b"first", b"second")
     assert path.read_bytes() == b"fi\nsecond\n"
-    assert reports[1] == f"{path} is written again; 1 lines are missing."
+    assert reports[1] == f"{path} is written again; 1 line missing."
 
 
 def test_lines_are_dropped_and_not_waited_for_if_the_disk_hangs(tmp_path: Path) -> None:

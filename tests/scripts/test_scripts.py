@@ -295,7 +295,7 @@ def test_a_summary_of_the_calls_is_printed_after_the_command(tmp_path: Path) -> 
 def test_a_command_without_calls_is_reported(tmp_path: Path) -> None:
     done = run(tmp_path, "--", "true", NO_PROXY="*")
     assert done.stderr.endswith(
-        "wiremend: no calls; either COMMAND made none, or it does not use HTTPS_PROXY for all "
+        "wiremend: no calls; either true made none, or it does not use HTTPS_PROXY for all "
         "hosts (NO_PROXY is '*')\n"
     )
 

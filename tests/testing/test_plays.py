@@ -99,7 +99,10 @@ def test_a_failure(play: Play, error: type[Exception], fetch: Any) -> None:
         ({"ending": "rst"}, "'ending' is 'rst', but must be one of end, reset, close, cut, stall"),
         ({"connection": "x"}, "'connection' is 'x', but must be one of refuse, tls-failure, reset"),
         ({"connection": "reset", "status": 1}, "a play with 'connection' has no other key"),
-        ({"answer": "openai"}, "'answer' is 'openai', but must be one of anthropic-messages, "),
+        (
+            {"answer": "openai"},
+            "'answer' is 'openai', but must be one of anthropic-messages (or anthropic), ",
+        ),
         ({"json": 1, "body": b""}, "a play has only one of json, body"),
         ({"stream": False}, "'stream' needs 'answer'"),
         ({"json": 1, "after": 1}, "'after' needs events"),

@@ -16,7 +16,7 @@ from wiremend.check.fixing import fix
 from wiremend.check.problems import CheckedFlow, printable
 from wiremend.check.progress import ProgressLine
 from wiremend.check.reports.registry import FORMATS
-from wiremend.check.reports.report import RULES_PAGE, plural
+from wiremend.check.reports.report import RULES_PAGE
 from wiremend.check.reports.text import statistics, summary
 from wiremend.check.runs import Run, Totals, Unusable, rules_by_code
 from wiremend.check.secret_places import SECRET_RULES
@@ -24,8 +24,10 @@ from wiremend.check.selection import Selection
 from wiremend.config.load import ConfigError, check_document, find_config, read_document
 from wiremend.config.model import Config
 from wiremend.config.settings import settings_of
+from wiremend.engine.rules import ERROR_MID_STREAM
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.recording.exchange import UnusableRecording
+from wiremend.text.counted import counted
 
 HELP = """usage: {program} [options] FILE...    report faults in recorded traffic
        {program} --explain RULE     explain a rule: a code or a name
@@ -225,9 +227,15 @@ def _checked(program: str, options: argparse.Namespace, run: Run) -> int:
     if options.fix is not None:
         left = totals.problems.total()
         print(
-            f"Fixed {max(0, before - left):,} of {plural(before, 'problem')}: {options.fix}",
+            f"Fixed {max(0, before - left):,} of {counted(before, 'problem')}: {options.fix}",
             file=sys.stderr,
         )
+        if cut := totals.problems[ERROR_MID_STREAM.code]:
+            print(
+                f"{counted(cut, 'incomplete stream')} in it: the rest is unknown, so each ends in "
+                f"the error of its protocol ({ERROR_MID_STREAM.code})",
+                file=sys.stderr,
+            )
     if totals.unusable:
         return 2
     return 1 if totals.problems and not options.exit_zero else 0
@@ -284,7 +292,7 @@ def _report(
         write(statistics(totals, {code: rule.name for code, rule in known.items()}))
         write(summary(totals) + "\n")
     for note, count in totals.notes.items():
-        warn(f"note: {plural(count, 'call')}: {printable(note)}")
+        warn(f"note: {counted(count, 'call')}: {printable(note)}")
     if not totals.calls and not totals.unusable:
         warn("warning: nothing to check: the files contain no call to a model")
     if line is not None:

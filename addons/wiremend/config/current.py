@@ -34,7 +34,7 @@ from wiremend.config.load import (
 )
 from wiremend.config.model import Config
 from wiremend.config.settings import settings_of
-from wiremend.config.suspicious import suspicious_settings
+from wiremend.config.suspicious import Suspicion, suspicious_settings
 from wiremend.config.values import did_you_mean
 from wiremend.engine.settings import Settings
 from wiremend.secrets import secret_values
@@ -52,8 +52,7 @@ class _InForce:
     path: Path | None = None
     reach: Reach = frozenset()
     """The reach that the user consented to; empty for a file that needs no consent."""
-    warnings: tuple[str, ...] = ()
-    """A line about each suspicious setting of the file."""
+    suspicions: tuple[Suspicion, ...] = ()
 
     def needs_consent(self, path: Path) -> bool:
         return not self.option and path == self.directory / FILE_NAME
@@ -160,7 +159,12 @@ class CurrentConfig:
     def warnings(self) -> tuple[str, ...]:
         """A line with file name and problem for each suspicious setting of the file in force."""
         name = self.path.name if self.path else ""
-        return tuple(f"{name}: warning: {text}" for text in self._in_force.warnings)
+        return tuple(f"{name}: warning: {it}" for it in self._in_force.suspicions)
+
+    @property
+    def suspicions(self) -> tuple[Suspicion, ...]:
+        """The suspicious settings of the file in force."""
+        return self._in_force.suspicions
 
     @property
     def lesson_file(self) -> Path | None:
@@ -271,7 +275,7 @@ class CurrentConfig:
         this is news; see `reread_if_changed`.
         """
         if discovered is None or content is None:
-            self._in_force = replace(before, path=None, reach=frozenset(), warnings=())
+            self._in_force = replace(before, path=None, reach=frozenset(), suspicions=())
             self._derived = self._derive(Config())
             return True
         is_reload = before is self._in_force
@@ -295,8 +299,8 @@ class CurrentConfig:
         if reached:
             self._record(document, must_succeed=allow)
         is_same = before.path == discovered and derived.config == self.config
-        warnings = suspicious_settings(derived.config, discovered, document.values)
-        self._in_force = replace(before, path=discovered, reach=reached, warnings=warnings)
+        found = suspicious_settings(derived.config, discovered, document.values)
+        self._in_force = replace(before, path=discovered, reach=reached, suspicions=found)
         self._derived = derived
         return self._is_refused or not is_same
 

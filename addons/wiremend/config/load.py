@@ -21,10 +21,16 @@ from pydantic_core import ErrorDetails
 
 from wiremend.config.consent import VARIABLE
 from wiremend.config.key_files import key_file_path, read_key_file
-from wiremend.config.model import HEADINGS, SECTIONS, TABLES_WITHIN, Config
+from wiremend.config.model import (
+    HEADINGS,
+    SECTIONS,
+    TABLES_WITHIN,
+    Config,
+    problems_across,
+)
 from wiremend.config.presets import supplied_variable, with_presets
 from wiremend.config.user_directories import config_directory
-from wiremend.config.values import did_you_mean
+from wiremend.config.values import Problem, did_you_mean
 from wiremend.secrets import may_hold_credential
 
 FILE_NAME = "wiremend.toml"
@@ -195,6 +201,8 @@ def _validated(
         config = Config.model_validate(values, context=context)
     except ValidationError as invalid:
         errors = invalid.errors()
+        for place, text in problems_across(values):
+            misplaced.setdefault(place, text)
     presets = {error["loc"][:2] for error in errors if error["loc"][2:] == ("preset",)}
     errors = [
         error  # without a valid preset, the address that it would fill in is missing
@@ -205,15 +213,29 @@ def _validated(
     for place in [*misplaced]:
         if any(place[: len(above)] == above for above in unknown):
             del misplaced[place]  # the unknown key above it is reported
-    problems = [*misplaced.items()]
+    problems: list[Problem] = [*misplaced.items()]
     problems += [
         (error["loc"], describe(error, _nearest))
         for error in errors
         if error["loc"] not in misplaced
     ]
+    problems.sort(key=lambda problem: _position(values, problem[0]))
     if problems:
         raise ConfigError(source, [f"{dotted(place)}: {text}" for place, text in problems])
     return config
+
+
+def _position(values: Any, place: Place) -> tuple[int, ...]:
+    """Return where a key is in the file, for sorting."""
+    numbers: list[int] = []
+    for part in place:
+        if isinstance(values, dict) and part in values:
+            numbers.append([*values].index(part))
+            values = values[part]
+        elif isinstance(values, list) and isinstance(part, int) and part < len(values):
+            numbers.append(part)
+            values = values[part]
+    return tuple(numbers)
 
 
 def read_bytes(path: Path, *, must_be_regular: bool) -> bytes:

@@ -6,8 +6,8 @@ addons/CONFIGURATION.md. `Field(examples=...)` is shown there too. The keys of r
 `config.attempt_limits`, and the types of the values in `config.values`.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import Annotated, Literal
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -28,14 +28,15 @@ from wiremend.config.attempt_limits import (
     TimeoutChanges,
     Timeouts,
 )
-from wiremend.config.providers import Provider
-from wiremend.config.routes import ModelRoute, When
+from wiremend.config.providers import Provider, contradictory_keys
+from wiremend.config.routes import ModelRoute, When, repeated_fallbacks
 from wiremend.config.section import Section
 from wiremend.config.values import (
     InterceptedGlob,
     InWords,
     Name,
     PathGlob,
+    Problem,
     RuleCode,
     RuleCodesByFile,
     RuleCodesByHost,
@@ -291,48 +292,81 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _providers_exist(self) -> "Config":
-        known = sorted(self.providers)
-        refuse(
-            *(
-                (
-                    ("models", number, "provider"),
-                    f"there is no [providers.{route.provider}]"
-                    f"{did_you_mean(route.provider, known)}",
-                )
-                for number, route in enumerate(self.models)
-                if route.provider is not None and route.provider not in self.providers
-            ),
-            *(
-                (("models", number, "fallback", index), problem)
-                for number, route in enumerate(self.models)
-                for index, name in enumerate(route.fallback)
-                if (problem := self._fallback_problem(route, name))
-            ),
-        )
+        routes = [route.model_dump(include={*_NAMES}) for route in self.models]
+        refuse(*_missing_providers(routes, self.providers))
         return self
-
-    def _fallback_problem(self, route: ModelRoute, name: str) -> str:
-        """Return why a fallback cannot be meant as it is read; "" if it can.
-
-        Gateways have models whose names contain a slash. So a prefix that is no provider is
-        accepted if the name of the route's own model contains one.
-        """
-        prefix, slash, _ = name.partition("/")
-        if not slash or prefix in self.providers or "/" in (route.model or route.match):
-            return ""
-        missing = f"there is no [providers.{prefix}]"
-        if hint := did_you_mean(prefix, sorted(self.providers)):
-            return missing + hint
-        if route.provider not in self.providers:
-            return ""  # the client's provider may have such names
-        return (
-            f"{missing}; if {name!r} is the name of a model of [providers.{route.provider}], "
-            f"write '{route.provider}/{name}'"
-        )
 
     def disabled_codes(self, codes: Iterable[str]) -> frozenset[str]:
         """Return those of the given rule codes that are disabled, by code or by prefix."""
         return selected_codes(codes, self.rules.disable)
+
+
+_NAMES = ("match", "model", "provider", "fallback")
+"""The keys of a route that name models and providers."""
+
+
+def problems_across(values: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield the problems of a file that concern several keys.
+
+    pydantic reports them only if all single values are valid. Values that are not are left out.
+    """
+    providers, routes = values.get("providers"), values.get("models")
+    known = providers if isinstance(providers, dict) else {}
+    for name, provider in known.items():
+        if isinstance(provider, dict):
+            headers = provider.get("headers")
+            has_key, has_keys = bool(provider.get("api_key")), bool(provider.get("api_keys"))
+            names = headers if isinstance(headers, dict) else ()
+            for place, text in contradictory_keys(names, has_key=has_key, has_keys=has_keys):
+                yield ("providers", name, *place), text
+    named = [_names_in(route) for route in routes] if isinstance(routes, list) else []
+    for number, route in enumerate(named):
+        for place, text in repeated_fallbacks(route["model"], route["fallback"]):
+            yield ("models", number, *place), text
+    yield from _missing_providers(named, known)
+
+
+def _names_in(route: Any) -> dict[str, Any]:
+    """Return the names in a route, and None or () for each that is missing or invalid."""
+    values = route if isinstance(route, dict) else {}
+    names = {key: value for key in _NAMES if isinstance(value := values.get(key), str)}
+    fallback = values.get("fallback")
+    is_list = isinstance(fallback, list) and all(isinstance(name, str) for name in fallback)
+    return {**dict.fromkeys(_NAMES), **names, "fallback": fallback if is_list else ()}
+
+
+def _missing_providers(
+    routes: Iterable[Mapping[str, Any]], providers: Mapping[str, Any]
+) -> Iterator[Problem]:
+    known = sorted(providers)
+    for number, route in enumerate(routes):
+        name = route["provider"]
+        if name is not None and name not in providers:
+            hint = did_you_mean(name, known)
+            yield ("models", number, "provider"), f"there is no [providers.{name}]{hint}"
+        for index, fallback in enumerate(route["fallback"]):
+            if problem := _fallback_problem(route, fallback, known):
+                yield ("models", number, "fallback", index), problem
+
+
+def _fallback_problem(route: Mapping[str, Any], name: str, providers: Sequence[str]) -> str:
+    """Return why a fallback cannot be meant as it is read; "" if it can.
+
+    Gateways have models whose names contain a slash. So a prefix that is no provider is accepted if
+    the name of the route's own model contains one.
+    """
+    prefix, slash, _ = name.partition("/")
+    if not slash or prefix in providers or "/" in (route["model"] or route["match"] or ""):
+        return ""
+    missing = f"there is no [providers.{prefix}]"
+    if hint := did_you_mean(prefix, providers):
+        return missing + hint
+    if route["provider"] not in providers:
+        return ""  # the client's provider may have such names
+    return (
+        f"{missing}; if {name!r} is the name of a model of [providers.{route['provider']}], "
+        f"write '{route['provider']}/{name}'"
+    )
 
 
 SECTIONS: Mapping[str, type[Section]] = {

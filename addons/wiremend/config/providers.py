@@ -1,6 +1,6 @@
 """The keys of `[providers.NAME]`: addresses, credentials and what a provider accepts."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
@@ -23,6 +23,7 @@ from wiremend.config.values import (
     InWords,
     Key,
     Name,
+    Problem,
     ProtocolChoice,
     RuleCode,
     header_problems,
@@ -82,7 +83,8 @@ class Provider(Section):
     lead through a symbolic link of that directory."""
     protocol: Annotated[ProtocolChoice | None, Field(examples=["chat"])] = None
     """The protocol in which the provider is asked: `"anthropic"` (Messages), `"chat"` (Chat
-    Completions), `"responses"` or `"gemini"`; or a table of protocols by a glob on the model, of
+    Completions), `"responses"` or `"gemini"` (the names in output, `"anthropic-messages"` and
+    `"chat-completions"`, are accepted too); or a table of protocols by a glob on the model, of
     which the first that matches is used: `{ "minimax-*" = "anthropic", "*" = "chat" }`. A call in
     another protocol is translated, and so is its answer. What cannot be translated is a finding
     (the [rules X1 and X2](RULES.md)), and where the meaning of the call would change, the next
@@ -167,10 +169,8 @@ class Provider(Section):
 
     @model_validator(mode="after")
     def _keys_are_used(self) -> "Provider":
-        if self.api_keys and self.api_key.get_secret_value():
-            refuse((("api_keys",), "cannot be set together with api_key; remove one of them"))
-        sent = [name for name in self.headers if self.api_keys and name.lower() in KEY_HEADERS]
-        refuse(*((("headers", name), "replaces the keys in api_keys; remove one") for name in sent))
+        has_key = bool(self.api_key.get_secret_value())
+        refuse(*contradictory_keys(self.headers, has_key=has_key, has_keys=bool(self.api_keys)))
         return self
 
     @field_validator("disable")
@@ -194,3 +194,14 @@ class Provider(Section):
     def _can_be_sent(cls, headers: Mapping[str, SecretStr]) -> Mapping[str, SecretStr]:
         refuse(*header_problems(headers))
         return headers
+
+
+def contradictory_keys(
+    headers: Iterable[str], *, has_key: bool, has_keys: bool
+) -> Iterator[Problem]:
+    """Yield a problem for each key besides `api_keys` that would be sent instead."""
+    if has_keys and has_key:
+        yield ("api_keys",), "cannot be set together with api_key; remove one of them"
+    for name in headers:
+        if has_keys and name.lower() in KEY_HEADERS:
+            yield ("headers", name), "replaces the keys in api_keys; remove one"

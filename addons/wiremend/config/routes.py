@@ -1,6 +1,7 @@
 """The keys of `[[models]]`: which model and provider a call is sent to."""
 
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Literal
 
 from pydantic import (
@@ -19,6 +20,7 @@ from wiremend.config.values import (
     InWords,
     ModelGlob,
     ModelName,
+    Problem,
     ProviderName,
     RuleCode,
     refuse,
@@ -148,11 +150,13 @@ class ModelRoute(Section):
 
     @model_validator(mode="after")
     def _fallbacks_differ(self) -> "ModelRoute":
-        times = Counter(self.fallback)
-        twice = [model for model in times if times[model] > 1]
-        same = [model for model in times if model == self.model]
-        refuse(
-            *((("fallback",), f"{model!r} is listed twice") for model in twice),
-            *((("fallback",), f"{model!r} is the same as `model`") for model in same),
-        )
+        refuse(*repeated_fallbacks(self.model, self.fallback))
         return self
+
+
+def repeated_fallbacks(model: str | None, fallback: Sequence[str]) -> Iterator[Problem]:
+    """Yield the problem of each fallback that is tried before anyway."""
+    times = Counter(fallback)
+    yield from ((("fallback",), f"{name!r} is listed twice") for name in times if times[name] > 1)
+    if model in times:
+        yield ("fallback",), f"{model!r} is the same as `model`"

@@ -2,8 +2,10 @@
 
 import ipaddress
 import os
+import shlex
 import stat
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -11,17 +13,41 @@ from urllib.parse import urlsplit
 
 from wiremend.config.consent import VARIABLE
 from wiremend.config.model import Config
-from wiremend.config.routes import ModelRoute
+from wiremend.config.routes import ModelRoute, When
 from wiremend.secrets import is_secret_header, may_hold_credential
 
+_ROUTED = "M001"
+"""The rule without which no entry of `[[models]]` applies."""
+_MINIMA = ("tools_min", "input_tokens_over", "thinking_budget_over")
+"""The conditions that a larger number fulfils, too."""
 
-def suspicious_settings(config: Config, path: Path, values: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return a line of text about each suspicious setting of a configuration.
 
-    `path` is the file, and `values` its TOML with `${NAME}` as written. The lines contain no
-    secret.
+@dataclass(frozen=True, slots=True)
+class Suspicion:
+    """A setting that is probably a mistake. Its texts contain no secret."""
+
+    text: str
+    remedy: str
+    route: int | None = None
+    """The number of the entry of `[[models]]` that has no effect."""
+
+    def __str__(self) -> str:
+        return f"{self.text}; {self.remedy}"
+
+
+def suspicious_settings(
+    config: Config, path: Path, values: Mapping[str, Any]
+) -> tuple[Suspicion, ...]:
+    """Return the suspicious settings of a configuration.
+
+    `path` is the file, and `values` its TOML with `${NAME}` as written.
     """
-    return (*_ineffective_routes(config), *_unencrypted_keys(config), *_public_keys(path, values))
+    return (
+        *_ineffective_routes(config),
+        *_ineffective_protocols(config),
+        *_unencrypted_keys(config),
+        *_public_keys(path, values),
+    )
 
 
 def listening_warning(listen_host: str, modes: Iterable[str]) -> str | None:
@@ -41,20 +67,70 @@ def listening_warning(listen_host: str, modes: Iterable[str]) -> str | None:
     )
 
 
-def _ineffective_routes(config: Config) -> Iterator[str]:
+def saved_file_warning(file: Path) -> str | None:
+    """Return a line about a file of flows that others can read; None if they cannot.
+
+    mitmproxy creates it with the mode of the umask.
+    """
+    try:
+        mode = stat.S_IMODE(file.stat().st_mode)
+    except OSError:
+        return None
+    if os.name == "nt" or not mode & 0o077 or not file.is_file():
+        return None
+    return (
+        f"{file} contains prompts, and others can read it (mode {mode:04o}); run: chmod 600 "
+        f"{shlex.quote(str(file))} (umask 077 before the start prevents this, and so does "
+        "scripts/run -w)"
+    )
+
+
+def _ineffective_routes(config: Config) -> Iterator[Suspicion]:
+    if config.models and config.disabled_codes([_ROUTED]):
+        yield Suspicion(
+            f"[rules] disable contains {_ROUTED}, so no entry of [[models]] applies",
+            "remove it, or the entries",
+        )
     for number, route in enumerate(config.models):
+        name = f"models[{number}] ({route.match!r}) never applies"
+        if reason := _impossible(route):
+            yield Suspicion(f"{name}, because {reason[0]}", reason[1], number)
+            continue
         for earlier, other in enumerate(config.models[:number]):
-            if other.when in (None, route.when) and _includes(other, route):
-                yield (
-                    f"models[{number}] ({route.match!r}) never applies, because models[{earlier}] "
-                    f"({other.match!r}) precedes it and matches the same calls; swap them"
+            if _is_implied(other.when, route.when) and includes(other.match, route.match):
+                yield Suspicion(
+                    f"{name}, because models[{earlier}] ({other.match!r}) precedes it and matches "
+                    "the same calls",
+                    "swap them",
+                    number,
                 )
                 break
 
 
-def _includes(one: ModelRoute, other: ModelRoute) -> bool:
+def _impossible(route: ModelRoute) -> tuple[str, str] | None:
+    """Return why a route can match no call, and what to do; None if it can."""
+    if route.match != route.match.strip():
+        return "no model's name begins or ends with a space", "remove the space"
+    when = route.when
+    if when is not None and when.thinking is False and when.thinking_budget_over is not None:
+        text = "a call that does not ask for thinking allows no tokens for it"
+        return text, "remove thinking or thinking_budget_over from `when`"
+    return None
+
+
+def _is_implied(weaker: When | None, stronger: When | None) -> bool:
+    """Return whether every call that fulfils `stronger` certainly fulfils `weaker`."""
+    given = stronger.model_dump(exclude_none=True) if stronger is not None else {}
+    demanded = weaker.model_dump(exclude_none=True) if weaker is not None else {}
+    return all(
+        name in given and (given[name] >= value if name in _MINIMA else given[name] == value)
+        for name, value in demanded.items()
+    )
+
+
+def includes(glob: str, text: str) -> bool:
     """Return whether a glob certainly matches all names that another one matches."""
-    glob, text = one.match.lower(), other.match.lower()
+    glob, text = glob.lower(), text.lower()
     if glob == text:
         return True
     # If `*` is the only wildcard of the glob, only `*` can match a wildcard of the text, and it
@@ -62,7 +138,20 @@ def _includes(one: ModelRoute, other: ModelRoute) -> bool:
     return not set(glob) & set("?[") and fnmatchcase(text, glob)
 
 
-def _unencrypted_keys(config: Config) -> Iterator[str]:
+def _ineffective_protocols(config: Config) -> Iterator[Suspicion]:
+    for name, provider in config.providers.items():
+        globs = [*provider.protocol] if isinstance(provider.protocol, Mapping) else []
+        for number, glob in enumerate(globs):
+            first = next((other for other in globs[:number] if includes(other, glob)), None)
+            if first is not None:
+                yield Suspicion(
+                    f"providers.{name}: the protocol of {glob!r} is never used, because {first!r} "
+                    "precedes it",
+                    "swap them",
+                )
+
+
+def _unencrypted_keys(config: Config) -> Iterator[Suspicion]:
     for name, provider in config.providers.items():
         has_key = (
             provider.api_keys
@@ -71,9 +160,10 @@ def _unencrypted_keys(config: Config) -> Iterator[str]:
         )
         is_plain = urlsplit(provider.base_url).scheme.lower() == "http"
         if has_key and is_plain and not _is_this_machine(provider.host):
-            yield (
+            yield Suspicion(
                 f"providers.{name}: its key and all prompts are sent unencrypted to "
-                f"{provider.host}; use https:// in base_url if the provider supports it"
+                f"{provider.host}",
+                "use https:// in base_url if the provider supports it",
             )
 
 
@@ -84,7 +174,7 @@ def _is_this_machine(host: str) -> bool:
         return host == "localhost" or host.endswith(".localhost")
 
 
-def _public_keys(path: Path, values: Mapping[str, Any]) -> Iterator[str]:
+def _public_keys(path: Path, values: Mapping[str, Any]) -> Iterator[Suspicion]:
     if os.name == "nt" or not _has_literal_key(values):
         return
     try:
@@ -92,7 +182,8 @@ def _public_keys(path: Path, values: Mapping[str, Any]) -> Iterator[str]:
     except OSError:
         return
     if mode & 0o077:
-        yield f"contains a key, and others can read it (mode {mode:04o}); run: chmod 600 {path}"
+        text = f"contains a key, and others can read it (mode {mode:04o})"
+        yield Suspicion(text, f"run: chmod 600 {shlex.quote(str(path))}")
 
 
 def _has_literal_key(values: Mapping[str, Any]) -> bool:

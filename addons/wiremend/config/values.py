@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from wiremend.adapt.schema_dialects import DIALECTS
+from wiremend.protocols.base.names import SHORT_NAMES, WireProtocol, valid_names
 from wiremend.targets.hosts import problem_with_glob
 from wiremend.text.call_formats import FORMATS
 
@@ -87,17 +88,16 @@ def _a_call_format(text: str) -> str:
     return text
 
 
-_PROTOCOLS = ("anthropic", "chat", "responses", "gemini")
-
-
 def _a_protocol_choice(value: Any) -> Any:
     if not isinstance(value, dict | str):
-        raise ValueError(f"expected one of {', '.join(_PROTOCOLS)}, or a table of them by model")
+        raise ValueError(f"expected one of {valid_names()}, or a table of them by model")
     for glob, name in value.items() if isinstance(value, dict) else [("*", value)]:
         _a_model_glob(glob)
-        if name not in _PROTOCOLS:
-            hint = did_you_mean(str(name), _PROTOCOLS)
-            raise ValueError(f"expected one of {', '.join(_PROTOCOLS)}, got {name!r}{hint}")
+        try:
+            WireProtocol.parse(name)
+        except ValueError as problem:
+            known = [*WireProtocol, *SHORT_NAMES.values()]
+            raise ValueError(f"{problem}{did_you_mean(str(name), known)}") from None
     return value
 
 
@@ -146,7 +146,11 @@ def _is_address(text: str) -> bool:
     return True
 
 
-def refuse(*problems: tuple[tuple[str | int, ...], str]) -> None:
+type Problem = tuple[tuple[str | int, ...], str]
+"""The keys and list indices that lead to a value, and what is wrong with it."""
+
+
+def refuse(*problems: Problem) -> None:
     """Raise one ValidationError with all problems, each located at a key of the validated value."""
     if problems:
         raise ValidationError.from_exception_data(

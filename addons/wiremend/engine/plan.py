@@ -458,9 +458,8 @@ def _withheld_findings(routed: Sequence[RoutedRequest], planning: Planning) -> l
     received, notes = planning.received, Notes(planning.settings.disabled)
     if mentions_mcp(received.body) and any(it.request.host != received.host for it in routed):
         for credential in mcp_credentials(received.body, received.document.fields):
-            found = "a credential for an MCP server"
             done = "not sent to another provider than the client's"
-            notes.note(PROVIDER_ROUTED, BodyPlace(credential.path), found, done)
+            notes.note(PROVIDER_ROUTED, BodyPlace(credential.path), credential.what, done)
     return notes.findings
 
 

@@ -121,7 +121,8 @@ ERROR_MID_STREAM = Rule(
     code="E002",
     name="error-after-content",
     detects="A stream reports an error after content was forwarded.",
-    impact="An error in a foreign format is parsed as a malformed event, or ignored.",
+    impact="The answer is incomplete; an error in a foreign format is parsed as a malformed event, "
+    "or ignored.",
     action="Rewrites it as the protocol's error event and ends the stream.",
     protocols=_ALL,
     seen=("anomalyco/opencode#23960",),

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
+from wiremend.text.counted import counted
+
 
 class FaultKind(StrEnum):
     """What goes wrong."""
@@ -66,7 +68,7 @@ class ProviderFault:
         if self.kind in (FaultKind.HTTP_ERROR, FaultKind.HTML_PAGE, FaultKind.WRAPPED_ERROR):
             parts.append(str(self.status))
         if self._is_after_events:
-            parts.append(f"after {self.after_events} event{'s' if self.after_events != 1 else ''}")
+            parts.append(f"after {counted(self.after_events, 'event')}")
         if self.kind is FaultKind.STALL and self.seconds:
             parts.append(f"for {self.seconds:g} s")
         return " ".join(parts)

@@ -16,6 +16,7 @@ from typing import Any
 
 import orjson
 
+from wiremend.config.allowed_contents import NotAllowed
 from wiremend.config.current import CurrentConfig
 from wiremend.config.load import ConfigError
 from wiremend.config.routes import ModelRoute, When
@@ -66,18 +67,33 @@ def check_config(current: CurrentConfig, option: str, *, allow: bool, probe: boo
     try:
         current.read(option, Path.cwd(), allow=allow)
     except ConfigError as refused:
-        return print_lines([problem(str(refused))])
+        return print_lines(refusals(refused))
     return print_lines(_lines(current, probe=probe))
+
+
+def refusals(refused: ConfigError) -> list[Line]:
+    """Return a line for each problem of a configuration that is refused."""
+    if isinstance(refused, NotAllowed):  # its lines belong together
+        return [problem(str(refused))]
+    return [problem(f"{refused.source}: {text}") for text in refused.problems]
+
+
+def warnings_of(current: CurrentConfig, *, with_routes: bool = True) -> Iterator[Line]:
+    """Yield a line for each suspicious setting; those of single routes only `with_routes`."""
+    name = current.path.name if current.path else ""
+    for found in current.suspicions:
+        if found.route is None or with_routes:
+            yield warning(f"{name}: {found.text}", found.remedy)
 
 
 def _lines(current: CurrentConfig, *, probe: bool) -> Iterator[Line]:
     yield ok(f"configuration: {current.source}")
-    yield from map(warning, current.warnings)
+    yield from warnings_of(current, with_routes=False)
     settings = current.settings
     if settings.reports_only:
         yield ok('[rules] mode = "report": routes apply, but nothing is repaired')
     for number, entry in enumerate(current.config.models):
-        yield _route_line(number, entry, settings)
+        yield _route_line(number, entry, current)
     if not settings.providers:
         yield ok("no [providers.NAME]: calls go to the providers that clients address")
     for name, provider in settings.providers.items():
@@ -89,10 +105,11 @@ def _lines(current: CurrentConfig, *, probe: bool) -> Iterator[Line]:
 # Explaining
 
 
-def _route_line(number: int, entry: ModelRoute, settings: Settings) -> Line:
+def _route_line(number: int, entry: ModelRoute, current: CurrentConfig) -> Line:
+    settings = current.settings
     heading = f"models[{number}]: {entry.match}{_conditions(entry.when)}"
     requested = entry.match if not set(entry.match) & set("*?[") else "MODEL"
-    details, refusals = [], []
+    details, refused = [], []
     targets = route(
         sample_request(_CLIENT, requested),
         model=entry.model or requested,
@@ -106,11 +123,12 @@ def _route_line(number: int, entry: ModelRoute, settings: Settings) -> Line:
     for position, ((provider, model), target) in enumerate(zip(names, targets, strict=True)):
         details.append(f"{'then' if position else 'to'} {_target(provider, model, target)}")
         if target.is_refused:
-            refusals.append(model)
+            refused.append(model)
     text = "\n".join([heading, *details])
-    if refusals:
-        return problem(text, f"the small call of this check cannot be sent to {refusals[0]}")
-    return ok(text)
+    if refused:
+        return problem(text, f"the small call of this check cannot be sent to {refused[0]}")
+    found = next((one for one in current.suspicions if one.route == number), None)
+    return warning(f"{text}\n{found.text}", found.remedy) if found else ok(text)
 
 
 def _conditions(when: When | None) -> str:

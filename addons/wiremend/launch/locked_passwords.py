@@ -3,11 +3,11 @@
 import contextlib
 import fcntl
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from wiremend.launch.proxy_password import password_file
+from wiremend.launch.running_proxies import write_locked
 
 
 @contextlib.contextmanager
@@ -18,7 +18,7 @@ def kept_password(directory: Path, port: int, password: str) -> Iterator[None]:
     room for the file, there is none: the command has the password nevertheless.
     """
     try:
-        descriptor = _write_locked(password_file(directory, port), password.encode())
+        descriptor = write_locked(password_file(directory, port), password.encode())
     except OSError:
         yield
         return
@@ -28,20 +28,6 @@ def kept_password(directory: Path, port: int, password: str) -> Iterator[None]:
         with contextlib.suppress(OSError):
             password_file(directory, port).unlink()
         os.close(descriptor)
-
-
-def _write_locked(path: Path, data: bytes) -> int:
-    """Replace a file by one that only the user can read; return its locked descriptor."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        os.write(descriptor, data)
-        os.rename(temporary, path)
-    except OSError:
-        os.close(descriptor)
-        os.unlink(temporary)
-        raise
-    return descriptor
 
 
 def remove_leftovers(directory: Path) -> None:

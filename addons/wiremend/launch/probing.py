@@ -6,6 +6,7 @@ import http.client
 
 from wiremend.engine.error_responses import DIRECT_REQUEST
 from wiremend.launch.proxy_password import USER
+from wiremend.routing.access import PROBE_HEADER
 
 PROBE_SECONDS = 10.0
 """How long a proxy may take to answer, on a machine under load."""
@@ -27,7 +28,8 @@ def is_wiremend(
     connection = http.client.HTTPConnection(host, number, timeout=limit_seconds)
     sent = base64.b64encode(f"{USER}:{password}".encode()).decode()
     with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException):
-        connection.request("GET", "/", headers={"proxy-authorization": f"Basic {sent}"})
+        headers = {"proxy-authorization": f"Basic {sent}", PROBE_HEADER: "1"}
+        connection.request("GET", "/", headers=headers)
         response = connection.getresponse()
         is_one = response.status == 400 and response.read(4096).startswith(DIRECT_REQUEST.encode())
         return is_one and not (admits and response.headers["proxy-authenticate"])

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import select
 import shlex
 import shutil
 import signal
@@ -26,10 +27,19 @@ _LISTENING = re.compile(r"HTTP\(S\) proxy.* listening at \S*?:(\d+)")
 _WEB_LISTENING = re.compile(r"Web server listening at (\S+)")
 _FAULTS = re.compile(rf"({re.escape(REPORT_PREFIX)}.+)")
 _SUMMARY = re.compile(rf"{re.escape(SUMMARY_PREFIX)}(.+)")
+_UNSAVED = re.compile(r"Error while writing to (.+?): \[Errno \d+\] ([\w' ]+)")
+"""What mitmproxy prints before it ends, so that nothing passes that `-w` does not save."""
 _SUMMARY_AREA_BYTES = 64 * 1024
 """How much of the end of the log is searched for the summary. Learnt lessons may follow it."""
-_STOP_SECONDS = 10
-"""How long to wait for the proxy after SIGTERM before it is killed."""
+PROXYS_UMASK = 0o077
+"""The files that the proxy writes contain prompts, so only the user can read them."""
+_QUIET_SECONDS = 3.0
+"""How long the proxy may take to end before the user is told what it waits for."""
+_STOP_SECONDS = 10.0
+"""How long calls that run when the command has ended may go on."""
+_END_SECONDS = 5.0
+"""How long the proxy may take to end them in an error before it is killed."""
+_LOOK_SECONDS = 0.2
 _LOG_SECONDS = 1.0
 """How long to wait for the end of the proxy's log."""
 
@@ -61,6 +71,7 @@ def run_alone(
     print(f"wiremend: the proxy is {proxy_address(port)}; in another terminal:\n")
     print(textwrap.indent(commands, "  "))
     print(f"\nand start your agent there. To run one command: {program} -- COMMAND\n", flush=True)
+    os.umask(PROXYS_UMASK)
     os.execv(proxy[0], proxy)
 
 
@@ -96,7 +107,7 @@ def run_behind(
     client = _Client([executable, *command[1:]], trust, directory, password)
     ended = _run_with_proxy(program, proxy, client, log, web)
     if ended.has_run:
-        _print_summary(log.path)
+        _print_summary(log.path, command[0])
     return ended
 
 
@@ -127,7 +138,7 @@ def _run_with_proxy(
 ) -> Ended:
     """Start the proxy, run the command, stop the proxy."""
     signals = EndingSignals()
-    with _following(log), _started(proxy, client.password) as process:
+    with _following(log), _started(proxy, client.password, signals) as process:
         signals.send_to(process, in_foreground=False)
         listening, output = wait_until_listening(process, log, web=web)
         if signals.received:
@@ -141,14 +152,25 @@ def _run_with_proxy(
             child = subprocess.Popen(client.command, env=environment)
             signals.send_to(child, in_foreground=True)
             status = child.wait()
-        is_sound = process.poll() is None
-        if not is_sound:
-            print(
-                f"{program}: the proxy ended before the command; see its log, {log.path}",
-                file=sys.stderr,
-            )
-    is_sound = is_sound and process.returncode == 0
+            if web and sys.stdin.isatty() and sys.stderr.isatty():
+                _keep_open(process, signals)
+        is_alive = process.poll() is None
+    is_sound = is_alive and process.returncode == 0
+    if not is_sound:
+        how = "did not end as it should" if is_alive else "ended before the command"
+        print(
+            f"{program}: {reason_for_end(log) or f'the proxy {how}; see its log, {log.path}'}",
+            file=sys.stderr,
+        )
     return Ended(128 - status if status < 0 else status, is_sound)
+
+
+def reason_for_end(log: ProxyLog) -> str:
+    """Return why a proxy ended, if the user can do something about it; else ""."""
+    for line in log.last_lines:
+        if failed := _UNSAVED.search(line):
+            return f"mitmproxy ended the proxy, because it could not write {failed[1]}: {failed[2]}"
+    return ""
 
 
 def _proxys_environment(environment: Mapping[str, str], password: str) -> dict[str, str]:
@@ -157,7 +179,7 @@ def _proxys_environment(environment: Mapping[str, str], password: str) -> dict[s
     return others | ({VARIABLE: password} if password else {})
 
 
-def _print_summary(log: Path) -> None:
+def _print_summary(log: Path, command: str) -> None:
     """Print the summary in the proxy's log, and the report on injected faults, if there are any."""
     try:
         with log.open("rb") as file:
@@ -174,7 +196,7 @@ def _print_summary(log: Path) -> None:
     text = "\n".join(f"wiremend: {line}" for line in last)
     if last == ["no calls"]:
         listed = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
-        text += "; either COMMAND made none, or it does not use HTTPS_PROXY"
+        text += f"; either {command} made none, or it does not use HTTPS_PROXY"
         text += f" for all hosts (NO_PROXY is {listed!r})" if listed else ""
     print(text, file=sys.stderr)
 
@@ -188,7 +210,7 @@ def _following(log: ProxyLog) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _started(proxy: list[str], password: str) -> Iterator[Process]:
+def _started(proxy: list[str], password: str, signals: "EndingSignals") -> Iterator[Process]:
     process = subprocess.Popen(
         proxy,
         # Without PYTHONUNBUFFERED the line with the port stays in the proxy's buffer.
@@ -200,16 +222,46 @@ def _started(proxy: list[str], password: str) -> Iterator[Process]:
         # In its own session the proxy receives no Ctrl-C from the terminal: it must end after the
         # command.
         start_new_session=True,
+        umask=PROXYS_UMASK,
     )
     try:
         yield process
     finally:
-        process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(_STOP_SECONDS)
-        if process.poll() is None:
+        _stop(process, signals)
+
+
+def _stop(process: Process, signals: "EndingSignals") -> None:
+    """End the proxy. Calls of processes that the command left behind may finish first."""
+    signals.forget()
+    signals.send_to(process, in_foreground=False)
+    process.terminate()
+    if _has_ended(process, _QUIET_SECONDS):
+        return
+    print(
+        f"wiremend: waiting for running calls, at most {_STOP_SECONDS:g} s; Ctrl-C ends them",
+        file=sys.stderr,
+    )
+    if not _has_ended(process, _STOP_SECONDS - _QUIET_SECONDS):
+        process.terminate()  # the second one ends the calls in the error of their protocol
+        if not _has_ended(process, _END_SECONDS):
             process.kill()
             process.wait()
+
+
+def _has_ended(process: Process, limit_seconds: float) -> bool:
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(limit_seconds)
+    return process.poll() is not None
+
+
+def _keep_open(process: Process, signals: "EndingSignals") -> None:
+    """Keep mitmweb until the user presses Enter or Ctrl-C, so that its page can be read."""
+    signals.forget()
+    print("wiremend: the command has ended; press Enter to end mitmweb too", file=sys.stderr)
+    while not signals.received and process.poll() is None:
+        if select.select([sys.stdin], [], [], _LOOK_SECONDS)[0]:
+            sys.stdin.readline()
+            return
 
 
 class EndingSignals:
@@ -221,6 +273,11 @@ class EndingSignals:
         self._in_foreground = False
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._receive)
+
+    def forget(self) -> None:
+        """Forward no signals until `send_to` is called, and none that was received before."""
+        self.received = 0
+        self._process = None
 
     def send_to(self, process: Process, *, in_foreground: bool) -> None:
         """Forward signals to this process from now on, and the last one received before.

@@ -10,11 +10,15 @@ import itertools
 import os
 import queue
 import threading
+from collections import deque
 from pathlib import Path
 from typing import IO
 
+from wiremend.text.counted import counted
+
 QUEUED_LINES = 4000
 """Lines that wait for a slow disk; more are dropped."""
+_KEPT_LINES = 500
 LINE_LIMIT_BYTES = 4096
 """The rest of a longer line is a line of its own."""
 
@@ -27,6 +31,8 @@ class ProxyLog:
         self._descriptor = descriptor
         self._lost_lines = 0
         self._threads: list[threading.Thread] = []
+        self.last_lines: deque[str] = deque(maxlen=_KEPT_LINES)
+        """The last lines of the proxy, also if they could not be written."""
 
     @classmethod
     def of_run(cls, directory: Path) -> "ProxyLog":
@@ -35,7 +41,7 @@ class ProxyLog:
             path = directory / (f"proxy-{number}.log" if number > 1 else "proxy.log")
             try:
                 flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-                descriptor = os.open(path, flags, 0o666)
+                descriptor = os.open(path, flags, 0o600)
             except OSError:  # a full disk: the calls do not need the log
                 return cls(Path(os.devnull), os.open(os.devnull, os.O_WRONLY))
             try:
@@ -50,9 +56,9 @@ class ProxyLog:
     def write(self, line: bytes) -> None:
         """Append one line, preceded by the number of lines that were lost before it, if any."""
         lost = self._lost_lines
-        note = b"[%d lines are missing: they could not be written]\n" % lost if lost else b""
+        text = f"[{counted(lost, 'line')} missing: no room to write]\n" if lost else ""
         try:
-            _write_all(self._descriptor, note + line)
+            _write_all(self._descriptor, text.encode() + line)
         except OSError:
             self._lost_lines += 1
         else:
@@ -75,6 +81,7 @@ class ProxyLog:
 
     def _read(self, output: IO[bytes], lines: queue.Queue[bytes]) -> None:
         while line := output.readline(LINE_LIMIT_BYTES):
+            self.last_lines.append(line.decode(errors="replace"))
             try:
                 lines.put_nowait(line)
             except queue.Full:

@@ -14,6 +14,7 @@ from wiremend.launch.fault_options import HELP as FAULT_HELP
 from wiremend.launch.fault_options import add_fault_options
 from wiremend.launch.shells import shells_directory
 from wiremend.recording.exchange import UnusableRecording
+from wiremend.text.counted import counted
 
 USAGE = """{program} [--force] [--port N] [--config FILE] [--allow] [--web]
            [--faults FILE] [--faults-report FILE] [--plain] FILE -- COMMAND ...
@@ -192,6 +193,6 @@ def summary_of(recording: Path) -> str:
         if outcomes[state]
     ]
     attempts = sum(len(record.attempts) for record in records if record is not None)
-    details = "; ".join([*bad, f"{attempts} attempt{'s' if attempts != 1 else ''}"])
-    calls = f"{len(records)} call{'s' if len(records) != 1 else ''}"
+    details = "; ".join([*bad, counted(attempts, "attempt")])
+    calls = counted(len(records), "call")
     return f"{calls} ({details})"

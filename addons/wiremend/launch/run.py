@@ -23,6 +23,8 @@ from wiremend.launch.fault_options import HELP as FAULT_HELP
 from wiremend.launch.fault_options import add_fault_options, fault_arguments
 from wiremend.launch.importing.command import import_config
 from wiremend.launch.locked_passwords import remove_leftovers
+from wiremend.launch.mitmproxy_options import HELP as MITMPROXY_HELP
+from wiremend.launch.mitmproxy_options import add_mitmproxy_options, merged, mitmproxy_options
 from wiremend.launch.outgoing_proxy import mitmproxy_arguments, outgoing_warning
 from wiremend.launch.probing import is_wiremend
 from wiremend.launch.processes import Ended, export_commands, run_alone, run_behind
@@ -55,7 +57,7 @@ options:
   --env          print the variables for clients of a running proxy, on port N if --port is given,
                  as shell commands: eval "$({program} --env)"
   --presets      print the providers that `preset` in [providers.NAME] can name
-{faults}  --check-config explain what the configuration does with calls; --probe also sends each
+{options}  --check-config explain what the configuration does with calls; --probe also sends each
                  provider a tiny one
   --doctor       check versions, ports, certificates, variables and agents, and make a call to a
                  provider on loopback; --doctor -- COMMAND also runs COMMAND against that provider,
@@ -85,7 +87,8 @@ WEB_FILTER = '~u "/messages|/completions|/responses|enerateContent" | ~marked | 
 """What mitmweb lists: model calls, and whatever failed or is marked."""
 
 USAGE = """{program} [--port N] [--config FILE] [--allow] [--web] [--no-password]
-           [--faults FILE] [--faults-report FILE] [--plain] [-- COMMAND ...]
+           [--faults FILE] [--faults-report FILE] [--plain] [OPTION OF MITMPROXY ...]
+           [-- COMMAND ...]
        {program} [--port N] --env
        {program} [--config FILE] [--allow] --check-config [--probe]
        {program} [--port N] [--config FILE] --doctor [-- COMMAND ...]
@@ -112,8 +115,13 @@ def main(program: str, arguments: list[str]) -> int:
     if options.import_config:
         return import_config(program, options.import_config, options.output)
     if options.check_config or options.doctor:
-        return inspect(options, command)
-    return start(program, options, command).status
+        return inspect(program, options, command)
+    try:
+        passed = mitmproxy_options(options, has_password=bool(command) and not options.no_password)
+    except ValueError as problem:
+        print(f"{program}: {problem}", file=sys.stderr)
+        return 1
+    return start(program, options, command, passed).status
 
 
 def start(
@@ -150,7 +158,8 @@ def start(
         return Ended(1, has_run=False)
     if not is_offline and (warning := outgoing_warning(os.environ, number)):
         print(f"wiremend: warning: {warning}", file=sys.stderr)
-    proxy = [*proxy_command(options, number, directory, trust["SSL_CERT_FILE"]), *outgoing, *more]
+    own = [*proxy_command(options, number, directory, trust["SSL_CERT_FILE"]), *outgoing]
+    proxy = merged(own, list(more))
     if command:
         proxy += ["-s", str(shells_directory() / "end_with_launcher.py")]
         if options.web:
@@ -200,6 +209,7 @@ def parser(program: str) -> argparse.ArgumentParser:
     options.add_argument("--env", action="store_true")
     options.add_argument("--presets", action="store_true")
     add_fault_options(options)
+    add_mitmproxy_options(options)
     options.add_argument("--no-password", action="store_true")
     options.add_argument("--check-config", action="store_true")
     options.add_argument("--probe", action="store_true")
@@ -220,19 +230,26 @@ def port(text: str) -> int:
 def help_text(program: str) -> str:
     """Return the text of --help."""
     demo = DEMO_HELP if checkout_file(DEMO) else ""
-    return HELP.format(program=program, faults=FAULT_HELP, demo=demo.format(program=program))
+    options = FAULT_HELP + MITMPROXY_HELP
+    return HELP.format(program=program, options=options, demo=demo.format(program=program))
 
 
-def inspect(options: argparse.Namespace, command: list[str]) -> int:
+def inspect(program: str, options: argparse.Namespace, command: list[str]) -> int:
     """Carry out --check-config or --doctor. Return the exit status."""
     # A start needs none of this; the second also imports mitmproxy, which may be missing.
     from wiremend.launch.check_config import check_config
     from wiremend.launch.examining.doctor import examine
 
+    try:
+        state_directory(os.environ)
+    except RuntimeError as reason:
+        print(f"{program}: {state_problem(reason)}", file=sys.stderr)
+        return 1
     current, file = CurrentConfig(), str(options.config or "")
     if options.check_config:
         return check_config(current, file, allow=options.allow, probe=options.probe)
     return examine(
+        program,
         current,
         file,
         command,

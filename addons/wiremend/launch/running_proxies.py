@@ -6,6 +6,7 @@ so it ends with the process, and survives when the launcher is replaced by the p
 
 import fcntl
 import os
+import secrets
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -22,11 +23,9 @@ def register_proxy(directory: Path, globs: Iterable[str]) -> int:
     """
     folder = directory / _DIRECTORY
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor, name = tempfile.mkstemp(dir=folder, prefix=".")
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
-    os.write(descriptor, "\n".join(globs).encode())
+    name = f"{os.getpid()}-{secrets.token_hex(4)}"
+    descriptor = write_locked(folder / name, "\n".join(globs).encode())
     os.set_inheritable(descriptor, True)  # the proxy may replace this process
-    os.rename(name, folder / Path(name).name.lstrip("."))
     return descriptor
 
 
@@ -47,3 +46,23 @@ def globs_of_running(directory: Path) -> list[str]:
 def _files(folder: Path) -> Iterator[Path]:
     with suppress(OSError):
         yield from sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+
+
+def write_locked(path: Path, data: bytes) -> int:
+    """Replace a file atomically by one that is locked; return its descriptor.
+
+    The lock is of the open file: it ends when the last process that inherited it ends. Raises
+    OSError, and then leaves nothing behind: a full disk takes a part of the data first.
+    """
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        left = data
+        while left:
+            left = left[os.write(descriptor, left) :]
+        os.rename(temporary, path)
+    except OSError:
+        os.close(descriptor)
+        os.unlink(temporary)
+        raise
+    return descriptor

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from wiremend.text.counted import counted
+
 
 class Verdict(StrEnum):
     """What a check found."""
@@ -55,5 +57,5 @@ def print_lines(lines: Iterable[Line]) -> int:
         print(line, flush=True)
         problems += line.verdict is Verdict.PROBLEM
     if problems:
-        print(f"\n{problems} problem{'s' if problems > 1 else ''}", file=sys.stderr)
+        print(f"\n{counted(problems, 'problem')}", file=sys.stderr)
     return 1 if problems else 0

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from wiremend.text.counted import counted
+
 WAITING_LIMIT = 1_000
 """How many lines wait for the disk. Further ones are dropped, and counted."""
 SIZE_LIMIT_BYTES = 20 * 2**20
@@ -92,7 +94,7 @@ class LineFile:
     def _recovered(self) -> None:
         lost, self._lost = self._lost, 0
         if lost:
-            self._report(f"{self.path} is written again; {lost} lines are missing.")
+            self._report(f"{self.path} is written again; {counted(lost, 'line')} missing.")
 
 
 def _opened(path: Path) -> tuple[int, int]:

@@ -20,6 +20,8 @@ from collections.abc import Iterable, Set
 
 from wiremend.text.patterns import text_pattern
 
+PROBE_HEADER = "x-wiremend-probe"
+"""Marks the request with which `run --env` and `--doctor` look for a running proxy."""
 BROWSER_HEADERS = ("origin", "sec-fetch-site", "sec-fetch-dest")
 
 _ORIGIN = text_pattern(

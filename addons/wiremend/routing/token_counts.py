@@ -10,6 +10,7 @@ from wiremend.protocols.registry import PROTOCOLS
 from wiremend.routing.model_name import rewrite_model
 from wiremend.routing.shape import CallShape
 from wiremend.rules.rule import CallPlace, Finding, Notes, Rule
+from wiremend.text.counted import counted
 from wiremend.text.json_edits import Edits
 
 COUNT_ESTIMATED = Rule(
@@ -72,6 +73,6 @@ def estimated_answer(document: RequestDocument) -> tuple[bytes, Finding]:
         COUNT_ESTIMATED.code,
         CallPlace.RESPONSE,
         "the provider cannot count",
-        f"estimated {count} tokens",
+        f"estimated {counted(count, 'token')}",
     )
     return orjson.dumps(form.answer(count)), finding

@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypedDict, get_args, get_type_hints
 
-from wiremend.protocols.base.names import WireProtocol
+from wiremend.protocols.base.names import WireProtocol, valid_names
 from wiremend.testing import answers, steps
 from wiremend.testing.exchange import ConnectionFault, Framing, Headers, Reply, Step
 
@@ -115,10 +115,9 @@ def _events_of(play: Play) -> tuple[bytes, ...] | None:
 
 def _protocol(name: str) -> WireProtocol:
     try:
-        return WireProtocol(name)
+        return WireProtocol.parse(name)
     except ValueError:
-        names = ", ".join(protocol.value for protocol in WireProtocol)
-        raise ValueError(f"'answer' is {name!r}, but must be one of {names}") from None
+        raise ValueError(f"'answer' is {name!r}, but must be one of {valid_names()}") from None
 
 
 def _event(event: bytes | str | Mapping[str, Any]) -> bytes:

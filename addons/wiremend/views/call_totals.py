@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from wiremend.call_record.outcomes import CallState
 from wiremend.call_record.schema import CallRecord
+from wiremend.text.counted import counted
 from wiremend.views.outcome import is_fault, is_repaired, tries
 
 SUMMARY_PREFIX = "wiremend: summary: "
@@ -101,8 +102,8 @@ class CallTotals:
             return ""
         ordered = sorted(named, key=lambda item: (-item[1]["calls"], item[0]))
         shown = [
-            ", ".join(filter(None, (f"{name} {_calls(counted['calls'])}", _listed(counted))))
-            for name, counted in ordered[:_SHOWN_PROVIDERS]
+            ", ".join(filter(None, (f"{name} {_calls(totals['calls'])}", _listed(totals))))
+            for name, totals in ordered[:_SHOWN_PROVIDERS]
         ]
         return PROVIDERS_PREFIX + "; ".join([*shown, *(["…"] * (len(ordered) > len(shown)))])
 
@@ -118,7 +119,7 @@ def _outcomes_of(record: CallRecord) -> Iterator[str]:
 
 
 def _calls(number: int) -> str:
-    return f"{number} call{'s' if number > 1 else ''}"
+    return counted(number, "call")
 
 
 def _listed(outcomes: Counter[str]) -> str:

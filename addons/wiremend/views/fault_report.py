@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict
 from wiremend.call_record.outcomes import CUT, AttemptOutcome, CallState
 from wiremend.call_record.schema import CallRecord
 from wiremend.faults.schedule import FaultSchedule
+from wiremend.text.counted import counted
 from wiremend.views.outcome import is_repaired
 
 REPORT_PREFIX = "wiremend: faults: "
@@ -81,9 +82,9 @@ class FaultReport(_Part):
             )
         lines += [_line(call) for call in self.faulty[:_SHOWN_CALLS]]
         if len(self.faulty) > _SHOWN_CALLS:
-            lines.append(f"… and {len(self.faulty) - _SHOWN_CALLS} more calls")
+            lines.append(f"… and {counted(len(self.faulty) - _SHOWN_CALLS, 'more call')}")
         lines += [
-            f"fault {number} had no effect on {times} answer{'s' if times > 1 else ''}"
+            f"fault {number} had no effect on {counted(times, 'answer')}"
             for number, times in sorted(self.without_effect.items())
         ]
         return lines

@@ -1,13 +1,16 @@
 """Calls in a real mitmweb, live and from a file, and in mitmdump."""
 
+import contextlib
 import json
 import subprocess
 from collections.abc import Iterator, Sequence
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
 from mitmproxy import http
 from mitmproxy.io import FlowReader, FlowWriter
+from wiremend.launch.probing import is_wiremend
 from wiremend.launch.run import mitmproxy_program, web_arguments
 from wiremend.testing import steps
 from wiremend.testing.certificates import Authority
@@ -259,3 +262,14 @@ def test_a_list_with_the_options_of_scripts_run_has_calls_only(
         ask(web)
         assert wait_for_rows(web, 2) == [("ok · claude-opus-5", "")] * 2
         assert [row["request"]["path"] for row in web.flows] == ["/v1/messages"] * 2
+
+
+def test_the_probe_of_run_env_does_not_stay_in_the_list(web: Web) -> None:
+    assert is_wiremend(web.port)
+    assert is_wiremend(web.port, admits=True)
+    with contextlib.closing(HTTPConnection("127.0.0.1", web.port)) as other:
+        other.request("GET", "/")
+        assert other.getresponse().status == 400
+    [row] = web.wait_for(lambda: web.flows, lambda rows: len(rows) == 1)
+    assert row["comment"].startswith("refused")
+    assert "".join(web.lines).count("It was sent to the proxy itself") == 1

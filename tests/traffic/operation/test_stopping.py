@@ -42,7 +42,7 @@ def test_a_running_stream_finishes_and_a_new_call_is_refused(
         with model_call(proxy, ANTHROPIC, True) as running:
             running.read_until(b"content_block_delta")
             proxy.terminate()
-            proxy.wait_for_line("stopping; 1 calls may finish within 30 s")
+            proxy.wait_for_line("stopping; 1 running call may finish within 30 s")
             with model_call(proxy, ANTHROPIC, True) as refused:
                 refusal = refused.response()
             assert refusal.status == 503
@@ -99,7 +99,7 @@ def test_a_running_stream_ends_in_its_protocols_error(
     assert ERROR_EVENTS[protocol] in response.body
     assert b"wiremend was stopped" in response.body
     assert "failed: wiremend was stopped before the response was complete: " in log
-    assert "1 running calls end in an error" in log
+    assert "1 running call ended in an error" in log
     assert "cancelled by client" not in log
 
 

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wiremend.check.problems import CheckedFlow, Problem, Severity
-from wiremend.check.reports.report import plural, relative_name, title_of
+from wiremend.check.reports.report import relative_name, title_of
 from wiremend.check.reports.text import summary
 from wiremend.check.runs import Totals, Unusable
+from wiremend.text.counted import counted
 
 SHOWN = 10
 """How many annotations of one severity GitHub shows."""
@@ -74,7 +75,7 @@ def _group_line(group: _Group) -> str:
     first = group.first
     text = f"{first.location}: {first.text}"
     if group.problems > 1:
-        text += f"; and {plural(group.problems - 1, 'more problem')} of this rule in this file"
+        text += f"; and {counted(group.problems - 1, 'more problem')} of this rule in this file"
     return _annotation(first.severity.value, first.file, f"wiremend ({first.code})", text)
 
 

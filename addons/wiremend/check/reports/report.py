@@ -65,11 +65,6 @@ def title_of(problem: Problem) -> str:
     return f"{problem.code} {problem.name}".strip()
 
 
-def plural(count: int, noun: str) -> str:
-    """Return the number with the noun, such as `1 call` or `2,000 calls`."""
-    return f"{count:,} {noun}" + ("" if count == 1 else "s")
-
-
 def codes_in(problems: Sequence[Problem]) -> str:
     """Return the codes, each once, in order."""
     return ", ".join(dict.fromkeys(problem.code for problem in problems))

@@ -1,8 +1,8 @@
 """The formats for people: `full` and `concise`."""
 
 from wiremend.check.problems import CheckedFlow, Problem, printable
-from wiremend.check.reports.report import plural
 from wiremend.check.runs import Totals, Unusable
+from wiremend.text.counted import counted
 
 
 def line_of(problem: Problem) -> str:
@@ -48,13 +48,13 @@ class FullReport(ConciseReport):
 def summary(totals: Totals) -> str:
     """Return what was found, in one line."""
     problems, findings = totals.problems.total(), totals.findings.total()
-    flows = f" ({plural(totals.flows, 'flow')})" if totals.flows != totals.calls else ""
+    flows = f" ({counted(totals.flows, 'flow')})" if totals.flows != totals.calls else ""
     if not problems:
-        return f"Checked {plural(totals.calls, 'call')}{flows}: no problems."
-    found = f" ({plural(findings, 'finding')})" if findings != problems else ""
+        return f"Checked {counted(totals.calls, 'call')}{flows}: no problems."
+    found = f" ({counted(findings, 'finding')})" if findings != problems else ""
     return (
-        f"Found {plural(problems, 'problem')}{found} in {totals.calls_with_problems:,} of "
-        f"{plural(totals.calls, 'call')}{flows}."
+        f"Found {counted(problems, 'problem')}{found} in {totals.calls_with_problems:,} of "
+        f"{counted(totals.calls, 'call')}{flows}."
     )
 
 

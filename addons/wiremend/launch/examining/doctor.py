@@ -4,6 +4,7 @@ import datetime
 import importlib.metadata
 import json
 import os
+import shlex
 import shutil
 import socket
 import subprocess
@@ -20,6 +21,7 @@ from wiremend.config.load import ConfigError
 from wiremend.config.user_directories import state_directory
 from wiremend.launch.authority import CERTIFICATE_FILE, system_roots
 from wiremend.launch.bypassed import BASE_URLS, bypassing_entries, other_addresses
+from wiremend.launch.check_config import refusals, warnings_of
 from wiremend.launch.environment import ADDING, REPLACING
 from wiremend.launch.examining.agents import AGENTS, Agent
 from wiremend.launch.examining.trial import try_command
@@ -34,6 +36,7 @@ VERSION_SECONDS = 20.0
 
 
 def examine(
+    program: str,
     current: CurrentConfig,
     option: str,
     command: Sequence[str],
@@ -44,16 +47,20 @@ def examine(
 ) -> int:
     """Check everything that a call needs. Return the exit status: 1 if there is a problem.
 
-    `option` is the file of --config; `command` the agent, or [] for all that are installed; `port`
-    the first that `run` would use. `is_wiremend` returns whether one listens on a port, `prepare`
-    creates the CA for host globs in a directory.
+    `program` is the name of this command in messages, `option` the file of --config. `command` is
+    the agent, or [] for all that are installed; `port` the first that `run` would use.
+    `is_wiremend` returns whether one listens on a port, `prepare` creates the CA for host globs in
+    a directory.
     """
-    return print_lines(_Examination(current, option, command, port, is_wiremend, prepare).lines())
+    return print_lines(
+        _Examination(program, current, option, command, port, is_wiremend, prepare).lines()
+    )
 
 
 class _Examination:
     def __init__(
         self,
+        program: str,
         current: CurrentConfig,
         option: str,
         command: Sequence[str],
@@ -61,6 +68,7 @@ class _Examination:
         is_wiremend: Callable[[int], bool],
         prepare: Callable[[Path, Sequence[str]], None],
     ) -> None:
+        self._program = program
         self._current = current
         self._option = option
         self._command = command
@@ -76,8 +84,8 @@ class _Examination:
             yield line
         yield from self._configuration()
         yield self._first_port()
-        yield from _stores(self._directory, os.environ)
-        yield from _variables(os.environ, self._current, self._port)
+        yield from _stores(self._directory, os.environ, self._usage())
+        yield from _variables(os.environ, self._current, self._port, self._usage())
         yield from self._agents()
         if can_start:
             # It needs packages that mitmproxy brings.
@@ -85,16 +93,25 @@ class _Examination:
 
             yield round_trip(self._directory)
             if self._command and shutil.which(self._command[0]):
-                yield try_command(self._directory, self._current.intercepted.globs, self._command)
+                hosts = self._current.intercepted.globs
+                yield try_command(self._directory, hosts, self._command, program=self._program)
+
+    def _usage(self) -> str:
+        """Return the two ways to use the proxy, as the user types them."""
+        installed = next((name for name in AGENTS if shutil.which(name)), next(iter(AGENTS)))
+        command = shlex.join(self._command or [installed])
+        return f'{self._program} -- {command}, or eval "$({self._program} --env)"'
 
     def _configuration(self) -> Iterator[Line]:
         try:
             self._current.read(self._option, Path.cwd())
         except ConfigError as refused:
-            yield problem(f"configuration:\n{refused}", "the start stops with the same message")
+            yield from refusals(refused)
             return
-        yield ok(f"configuration: {self._current.source}; --check-config explains it")
-        yield from map(warning, self._current.warnings)
+        yield ok(
+            f"configuration: {self._current.source}; {self._program} --check-config explains it"
+        )
+        yield from warnings_of(self._current)
 
     def _authority(self) -> Iterator[Line]:
         try:
@@ -188,7 +205,7 @@ def _versions() -> Iterator[Line]:
         )
 
 
-def _stores(directory: Path, environment: Mapping[str, str]) -> Iterator[Line]:
+def _stores(directory: Path, environment: Mapping[str, str], usage: str) -> Iterator[Line]:
     """Say where the CA is trusted without `run -- COMMAND`, which sets all variables itself."""
     try:
         own = (directory / CERTIFICATE_FILE).read_bytes().strip()
@@ -207,7 +224,7 @@ def _stores(directory: Path, environment: Mapping[str, str]) -> Iterator[Line]:
     if without:
         yield warning(
             f"{', '.join(without)}: the file does not contain the CA",
-            'start the agent with "run -- COMMAND", which adds it, or use eval "$(... --env)"',
+            f"start the agent with a file that contains it: {usage}",
         )
 
 
@@ -218,7 +235,9 @@ def _contains(file: Path, certificate: bytes) -> bool:
         return False
 
 
-def _variables(environment: Mapping[str, str], current: CurrentConfig, port: int) -> Iterator[Line]:
+def _variables(
+    environment: Mapping[str, str], current: CurrentConfig, port: int, usage: str
+) -> Iterator[Line]:
     entries = bypassing_entries(environment, current.intercepted.globs)
     if entries:
         yield problem(
@@ -237,7 +256,7 @@ def _variables(environment: Mapping[str, str], current: CurrentConfig, port: int
         yield _other_address(name, host, current)
     named = next((n for n in ("https_proxy", "HTTPS_PROXY") if environment.get(n)), "")
     if not named and not entries:
-        yield ok('HTTPS_PROXY is not set: use "run -- COMMAND", or eval "$(... --env)"')
+        yield ok(f"HTTPS_PROXY is not set here: use {usage}")
     elif named:
         yield ok(f"{named} is set: {_without_user(environment[named])}")
 

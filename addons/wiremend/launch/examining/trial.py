@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING
 from wiremend.launch.examining.agents import AGENTS
 from wiremend.launch.examining.own_network import separate_network
 from wiremend.launch.verdicts import Line, Verdict, ok, problem, warning
+from wiremend.text.counted import counted
 
 if TYPE_CHECKING:
     from wiremend.protocols.base.names import WireProtocol
@@ -66,12 +68,17 @@ def try_command(
     hosts: Sequence[str],
     command: Sequence[str],
     limit_seconds: float = LIMIT_SECONDS,
+    *,
+    program: str = "wiremend run",
 ) -> Line:
-    """Run a command behind a proxy with the CA in `confdir`, which intercepts these host globs."""
+    """Run a command behind a proxy with the CA in `confdir`, which intercepts these host globs.
+
+    `program` is the name of the command `run` in messages.
+    """
     agent = AGENTS.get(Path(command[0]).name)
     if agent is not None and len(command) == 1:
         command = [*command, *agent.one_turn]
-    given = json.dumps([str(confdir), list(hosts), list(command), limit_seconds])
+    given = json.dumps([program, str(confdir), list(hosts), list(command), limit_seconds])
     for network in ("separate", "shared"):
         if network == "shared" and agent is None:
             return warning(
@@ -98,13 +105,15 @@ def main(network: str, given: str) -> int:
     """Try a command in this process; print the result as JSON. Return the exit status."""
     if network == "separate" and not separate_network():
         return _NO_SEPARATE_NETWORK
-    confdir, hosts, command, limit_seconds = json.loads(given)
-    line = _tried(Path(confdir), hosts, command, limit_seconds)
+    program, confdir, hosts, command, limit_seconds = json.loads(given)
+    line = _tried(program, Path(confdir), hosts, command, limit_seconds)
     print(json.dumps([line.verdict, line.text, line.remedy]))
     return 0
 
 
-def _tried(confdir: Path, hosts: list[str], command: list[str], limit_seconds: float) -> Line:
+def _tried(
+    program: str, confdir: Path, hosts: list[str], command: list[str], limit_seconds: float
+) -> Line:
     # Its threads may start only in the network of its own.
     from wiremend.testing.certificates import Authority, LeafPerName
     from wiremend.testing.provider import ScriptedProvider
@@ -125,7 +134,7 @@ def _tried(confdir: Path, hosts: list[str], command: list[str], limit_seconds: f
                     confdir=confdir,
                 ) as proxy:
                     environment = _environment(command[0], proxy.env, directory / "home")
-                    run = _Run(command, environment, directory, limit_seconds)
+                    run = _Run(program, command, environment, directory, limit_seconds)
                     run.wait(provider.received)
                     retried = sum(len(call.attempts) > 1 for call in proxy.calls)
                     return _judged(run, _calls(provider.received), retried, proxy.lines)
@@ -150,6 +159,7 @@ class _Run:
 
     def __init__(
         self,
+        program: str,
         command: list[str],
         environment: dict[str, str],
         directory: Path,
@@ -157,6 +167,7 @@ class _Run:
     ) -> None:
         is_agent = Path(command[0]).name in AGENTS
         self.name = Path(command[0]).name
+        self.trial = f"{program} --doctor -- {shlex.join(command)}"
         self.limit_seconds = limit_seconds
         self._output = directory / "output"
         self.is_over_limit = False
@@ -206,8 +217,8 @@ def _judged(run: _Run, attempts: "list[Received]", retried: int, log: Sequence[s
         calls = len(attempts) - retried
         places = dict.fromkeys(_place(attempt) for attempt in attempts)
         return ok(
-            f"{run.name} was run against a provider on loopback: {calls} "
-            f"call{'s' if calls > 1 else ''} intercepted, to {', '.join(places)}"
+            f"{run.name} was run against a provider on loopback: "
+            f"{counted(calls, 'call')} intercepted, to {', '.join(places)}"
             + ("; the first was retried after a reset" if retried else "")
         )
     text = f"{run.name} was run against a provider on loopback: no call was intercepted"
@@ -227,8 +238,8 @@ def _judged(run: _Run, attempts: "list[Received]", retried: int, log: Sequence[s
     lines = [f"its output: {line}" for line in run.last_lines()]
     return problem(
         "\n".join([f"{text}, and {how} without a connection through the proxy", *lines]),
-        "give it a prompt, such as --doctor -- COMMAND -p hello; if it has one, it does not use "
-        "HTTPS_PROXY",
+        f"give it a prompt, such as {run.trial} -p hello; "
+        "if it has one, it does not use HTTPS_PROXY",
     )
 
 

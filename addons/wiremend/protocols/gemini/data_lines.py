@@ -4,6 +4,7 @@ from wiremend.protocols.base.client_traits import ClientTraits
 from wiremend.protocols.base.draft import Draft
 from wiremend.rules.rule import Rule
 from wiremend.text import sse
+from wiremend.text.counted import counted
 from wiremend.text.patterns import whole_pattern
 
 _GEMINI = ("gemini",)
@@ -150,7 +151,7 @@ class DataLines:
                 if not self._draft.note(OTHER_LINES, "a byte order mark", "dropped"):
                     kept.append(line)
             elif line.startswith(b":"):
-                if not self._draft.note(COMMENT, f"{len(content)} bytes", "dropped"):
+                if not self._draft.note(COMMENT, counted(len(content), "byte"), "dropped"):
                     kept.append(line)
             elif name != b"data":
                 found = f"a line `{name[:20].decode('utf-8', 'replace')}:`"

@@ -26,6 +26,7 @@ from wiremend.protocols.gemini.response import (
 )
 from wiremend.rules.rule import Rule
 from wiremend.text import json_value, sse
+from wiremend.text.counted import counted
 from wiremend.text.json_edits import Path
 from wiremend.text.json_value import JsonObject
 
@@ -197,7 +198,7 @@ class GeminiRepairer(EventRepairer):
 
     def quote(self, data: bytes) -> str:
         """Return the size of the data: findings of this protocol contain no content."""
-        return f"{len(data)} bytes"
+        return counted(len(data), "byte")
 
     def decoder(self) -> Decoder:
         """Create a decoder of server-sent events, or of the elements of one JSON array."""

@@ -31,6 +31,7 @@ from wiremend.protocols.responses.items import (
 )
 from wiremend.protocols.responses.writer import Writer
 from wiremend.rules.rule import Rule
+from wiremend.text.counted import counted
 from wiremend.text.json_value import JsonObject, dicts_in, is_integer
 
 _P = ("responses",)
@@ -144,7 +145,7 @@ class ItemWriter:
 
     def stream(self, output: list[JsonObject]) -> None:
         """Write the events of items that only the terminal event contains."""
-        if not self._draft.note(ITEMS_NOT_STREAMED, f"{len(output)} items", "streamed"):
+        if not self._draft.note(ITEMS_NOT_STREAMED, counted(len(output), "item"), "streamed"):
             return
         for final in output:
             item = self._items.add(opening_of(final), None)
@@ -212,7 +213,9 @@ class ItemWriter:
         if part is None and not streamed:
             return  # providers may send a call whole
         rest = whole[len(streamed) :]
-        if not self._draft.note(DELTA_LOST, f"{len(rest)} characters of {kind} are lost", "added"):
+        if not self._draft.note(
+            DELTA_LOST, f"{counted(len(rest), 'character')} of {kind} missing", "added"
+        ):
             return
         more: JsonObject = {"logprobs": []} if kind == TEXT_DELTA else {}
         at = {part.family.index: part.number} if part is not None else {}
@@ -225,7 +228,7 @@ class ItemWriter:
         self._restore_call(item, done, gaps)
         self.show(item, opening_of(done))
         open_parts = list(item.open_parts())
-        found = f"{len(open_parts)} parts of item {item.ordinal} are open"
+        found = f"{counted(len(open_parts), 'open part')} of item {item.ordinal}"
         if not open_parts or not self._draft.note(PART_NOT_DONE, found, "done events added"):
             return
         self._restore_parts(item, done, gaps)

@@ -9,6 +9,7 @@ from wiremend.call_record.outcomes import AttemptOutcome
 from wiremend.call_record.schema import CallRecord, KeptBody, StoredAttempt
 from wiremend.protocols.base.provider_error import read_error
 from wiremend.text import json_value
+from wiremend.text.counted import counted
 from wiremend.views.content.page import Page, one_line
 from wiremend.views.content.viewed import ViewedCall, kept_data
 from wiremend.views.outcome import end_of_stream, failure_of
@@ -221,7 +222,4 @@ def _add_gaps(record: CallRecord, page: Page) -> None:
             page.line(f"{_s(length)} from {_s(start)}  ({name})")
     beats = [one.seconds for one in _chunks(_body(record.client_response)) if one.is_beat]
     if beats:
-        page.line(
-            f"{len(beats)} keep-alive{'s' if len(beats) > 1 else ''} to the client, "
-            f"the first at {_s(beats[0])}"
-        )
+        page.line(f"{counted(len(beats), 'keep-alive')} to the client, the first at {_s(beats[0])}")
