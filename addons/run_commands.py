@@ -12,6 +12,7 @@ from mitmproxy.exceptions import CommandError
 from wiremend.adapt.lessons import as_toml
 from wiremend.catalogue import rule_names
 from wiremend.recording.repro import NotWritable, write_repro
+from wiremend.seam.shown.choices import Choices
 from wiremend.views.content.view_list import VIEWS, render
 from wiremend.views.proxy_state import ProxyState, state_text
 from wiremend.views.viewed_flow import viewed_call
@@ -19,18 +20,6 @@ from wiremend.views.viewed_flow import viewed_call
 SHOWN_CALLS = 20
 """How many calls one command describes."""
 NO_LESSONS = "# nothing was learnt"
-
-
-class Choices(tuple[str, ...]):
-    """The choices of an argument. mitmproxy would only answer "Invalid choice." to another one."""
-
-    def __contains__(self, choice: object) -> bool:
-        """Return True. Raises ValueError for another choice, with a text for the user."""
-        if not super().__contains__(choice):
-            raise ValueError(f"{choice!r} is not one of {', '.join(self)}.")
-        return True
-
-
 FORGETTABLE = Choices(("all", "breakers", "budgets", "keys", "lessons"))
 
 logger = logging.getLogger("wiremend")

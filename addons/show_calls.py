@@ -8,7 +8,7 @@ from load_configuration import Shell, Suite, suite_of
 from mitmproxy import contentviews, ctx, http
 from mitmproxy.addonmanager import Loader
 from wiremend.catalogue import rule_names
-from wiremend.seam.rendered_views import forget_rendered
+from wiremend.seam.shown.rendered_views import forget_rendered
 from wiremend.views.content.turns import CALLS_LIMIT
 from wiremend.views.content.view_list import VIEWS
 from wiremend.views.viewed_flow import CallView, is_call

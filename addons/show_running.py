@@ -6,7 +6,7 @@ from load_configuration import Shell, Suite, suite_of
 from mitmproxy import ctx
 from mitmproxy.hooks import UpdateHook
 from wiremend.seam.call_options import CallOptions
-from wiremend.seam.growing_response import GrowingResponse
+from wiremend.seam.shown.growing_response import GrowingResponse
 
 INTERVAL_SECONDS = 1.0
 """Each update hashes the messages of the flow and renders the view that is open."""

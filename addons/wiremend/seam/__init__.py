@@ -23,8 +23,7 @@ flow as soon as upstream fails. The seam therefore carries calls inside mitmprox
     flow_record.py        writes the record of a call into its flow
     resent.py             calls that a user sends again
     stopping.py           ending the calls that run when the proxy stops
-    growing_response.py   the response of a running call, for its flow
-    rendered_views.py     the texts of content views that the console keeps
+    shown/                what the screens of mitmproxy and mitmweb show
     process/              the process: its listener, memory, open files, event loop, loaded code
 
 Requests that are not calls take mitmproxy's default path.

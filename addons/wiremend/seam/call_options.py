@@ -18,7 +18,7 @@ from wiremend.protocols.base.protocol import Protocol
 from wiremend.routing.provider_keys import ProviderKeys
 from wiremend.rules.containment import FaultLog
 from wiremend.seam.flow_record import Mask
-from wiremend.seam.growing_response import GrowingResponse
+from wiremend.seam.shown.growing_response import GrowingResponse
 
 # A reload of this module defines the hook again, and mitmproxy would warn of a conflict.
 hooks.all_hooks.pop("wiremend_call", None)

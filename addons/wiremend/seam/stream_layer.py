@@ -72,8 +72,8 @@ from wiremend.seam.flows import (
     response_on_the_wire,
     server_name,
 )
-from wiremend.seam.growing_response import GrowingResponse
 from wiremend.seam.resent import missing_key_refusal, missing_keys
+from wiremend.seam.shown.growing_response import GrowingResponse
 from wiremend.seam.upstream_side import UpstreamSide
 from wiremend.secrets import without_quoted_bytes
 

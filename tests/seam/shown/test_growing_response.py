@@ -11,7 +11,7 @@ from wiremend.held_memory import HeldMemory
 from wiremend.seam import client_side
 from wiremend.seam.call_options import CallOptions
 from wiremend.seam.flows import mark_dropped
-from wiremend.seam.growing_response import UNFINISHED, GrowingResponse
+from wiremend.seam.shown.growing_response import UNFINISHED, GrowingResponse
 from wiremend.views.redaction import masked_record
 
 FIRST, SECOND = GOOD[:400], GOOD[400:500]

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import mitmproxy
 from mitmproxy import contentviews
-from wiremend.seam.rendered_views import forget_rendered
+from wiremend.seam.shown.rendered_views import forget_rendered
 
 TOOLS = Path(mitmproxy.__file__).parent / "tools"
 """Read as text: importing the console imports deprecated modules of urwid."""
