@@ -74,7 +74,7 @@ def test_credentials_for_mcp_servers_are_found_and_removed(
     fields: dict[str, Any], places: list[str], left: dict[str, Any]
 ) -> None:
     body = json.dumps(fields).encode()
-    found = mcp_credentials(body, fields)
+    found = mcp_credentials(fields)
     assert [str(BodyPlace(credential.path)) for credential in found] == places
     assert TOKEN in secrets_in_request("/v1/messages", JSON, body)
     edits = without_mcp_credentials(body, fields)

@@ -61,11 +61,9 @@ def mentions_mcp(body: bytes) -> bool:
     return any(mark in body for mark in _MARKS)
 
 
-def mcp_credentials(body: bytes, fields: Mapping[str, Any] | None) -> list[McpCredential]:
+def mcp_credentials(fields: Mapping[str, Any] | None) -> list[McpCredential]:
     """Return the credentials for MCP servers in a request with these parsed fields."""
-    if fields is None or not mentions_mcp(body):
-        return []
-    return list(_in_request(fields))
+    return [] if fields is None else list(_in_request(fields))
 
 
 def without_mcp_credentials(body: bytes, fields: Mapping[str, Any] | None) -> Edits | None:
@@ -73,7 +71,7 @@ def without_mcp_credentials(body: bytes, fields: Mapping[str, Any] | None) -> Ed
 
     The servers stay: one that needs no credentials works.
     """
-    found = mcp_credentials(body, fields)
+    found = mcp_credentials(fields)
     if not found:
         return None
     edits = Edits(body)
@@ -98,8 +96,11 @@ def secrets_in_request(path: str, content_type: str, body: bytes) -> frozenset[s
         fields = parse(body)
     except ValueError:
         return frozenset()
-    if not isinstance(fields, dict):
-        return frozenset()
+    return secrets_in_call(fields) if isinstance(fields, dict) else frozenset()
+
+
+def secrets_in_call(fields: Mapping[str, Any]) -> frozenset[str]:
+    """Return the credentials for MCP servers in a parsed request, in all their forms."""
     values: list[str] = []
     for credential in _in_request(fields):
         if credential.address:

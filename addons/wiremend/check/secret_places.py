@@ -149,7 +149,7 @@ def _in_fields(body: bytes) -> Iterator[tuple[Rule, str]]:
         fields = json_value.read(body)
     except ValueError:
         return
-    for credential in mcp_credentials(body, fields if isinstance(fields, dict) else None):
+    for credential in mcp_credentials(fields if isinstance(fields, dict) else None):
         if not _is_placeholder(str(credential.value)):
             yield CREDENTIAL, f"field {BodyPlace(credential.path)}"
     found = (

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from wiremend.adapt.passes import configured_request
 from wiremend.adapt.rejection_recovery import AdaptedRequests
-from wiremend.body_secrets import mcp_credentials, mentions_mcp
+from wiremend.body_secrets import mcp_credentials
 from wiremend.clients import client_of
 from wiremend.engine.call import AcknowledgedCall, Call, PassingCall, Target
 from wiremend.engine.call_machine import CallMachine
@@ -48,7 +48,7 @@ from wiremend.routing.providers import PROVIDER_ROUTED, ProviderAddress, uses_ke
 from wiremend.routing.shape import CallShape, ends_in_tool_result
 from wiremend.routing.translation import RoutedRequest, route
 from wiremend.rules.rule import BodyPlace, CallPlace, Finding, Notes
-from wiremend.translate.returned_state import may_have_envelopes, without_envelopes
+from wiremend.translate.returned_state import has_envelopes, without_envelopes
 
 ONE_ATTEMPT = RetryPolicy(attempts=1)
 CONCERNS_ANY_CALL = frozenset(Feature) - {Feature.ACKNOWLEDGE, Feature.ROUTE}
@@ -245,7 +245,7 @@ def _without_envelopes(call: Call, planning: Planning) -> Call:
     Whether a provider is configured that translates does not matter: a session may be older than
     the configuration.
     """
-    if not any(may_have_envelopes(request.document) for request in call.requests):
+    if not has_envelopes(planning.received.document):
         return call
     requests, findings = [], list(call.findings)
     for number, request in enumerate(call.requests):
@@ -456,8 +456,8 @@ def _route_findings(entry: Route, planning: Planning) -> list[Finding]:
 def _withheld_findings(routed: Sequence[RoutedRequest], planning: Planning) -> list[Finding]:
     """Return a finding for each credential in the body that other providers do not receive."""
     received, notes = planning.received, Notes(planning.settings.disabled)
-    if mentions_mcp(received.body) and any(it.request.host != received.host for it in routed):
-        for credential in mcp_credentials(received.body, received.document.fields):
+    if any(it.request.host != received.host for it in routed):
+        for credential in mcp_credentials(received.document.fields):
             found = "a credential for an MCP server"
             done = "not sent to another provider than the client's"
             notes.note(PROVIDER_ROUTED, BodyPlace(credential.path), found, done)

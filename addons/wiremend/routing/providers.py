@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from urllib.parse import urlsplit
 
-from wiremend.body_secrets import mentions_mcp, without_mcp_credentials
+from wiremend.body_secrets import without_mcp_credentials
 from wiremend.protocols.base.document import OutgoingRequest, RequestDocument
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.protocol import Protocol
@@ -157,8 +157,6 @@ def without_mcp_access(document: RequestDocument) -> RequestDocument:
 
     The client gave them to its own provider, which connects to those servers.
     """
-    if not mentions_mcp(document.body):
-        return document
     edits = without_mcp_credentials(document.body, document.fields)
     return document if edits is None else document.edited(edits)
 

@@ -82,11 +82,10 @@ def tool_mentions(request: Mapping[str, Any]) -> Iterator[Mention]:
 
 def call_ids(request: dict[str, Any]) -> Iterator[tuple[Path, Any]]:
     """Yield the ids of calls and results; not those of the provider's tools (`srvtoolu_…`)."""
-    for path, message in objects(request.get("messages"), ("messages",)):
-        for block_path, block in objects(message.get("content"), (*path, "content")):
-            key = _ID_KEYS.get(str(block.get("type")))
-            if key is not None and key in block:
-                yield (*block_path, key), block[key]
+    for path, block in objects_along(request, "messages", "*", "content", "*"):
+        key = _ID_KEYS.get(str(block.get("type")))
+        if key is not None and key in block:
+            yield (*path, key), block[key]
 
 
 def calls_and_results(request: dict[str, Any]) -> Iterator[CallOrResult | None]:
