@@ -504,7 +504,7 @@ class CallStream(HttpStream):
         A pending wake-up, and cycles until they are collected, keep this stream for some time.
         """
         self._has_ended = True
-        self.machine = self._call = None
+        self.machine = self._call = self._options = None
         del self._upstream, self._client, self._record, self.flow
 
     def _switches_unasked(self, response: http.Response) -> bool:

@@ -84,10 +84,11 @@ def _removed(fields: Any) -> Iterator[tuple[Path, Any]]:
             if value.get("type") == COMPACTION and (summary := summary_text(value)):
                 yield path, {"type": "message", "role": "user", "content": summary}
                 continue
+            if not _STATE_KEYS.isdisjoint(value):
+                state = [key for key in value if key in _STATE_KEYS and is_sealed(value[key])]
+                yield from (((*path, key), None) for key in state)
             for key, item in value.items():
-                if key in _STATE_KEYS and is_sealed(item):
-                    yield (*path, key), None
-                elif isinstance(item, list):
+                if isinstance(item, list):
                     if key != _TOOLS:
                         waiting.append(((*path, key), item))
                 elif isinstance(item, dict) and key not in _TOOL_DATA:
@@ -95,8 +96,8 @@ def _removed(fields: Any) -> Iterator[tuple[Path, Any]]:
 
 
 def _is_holder(item: Any) -> bool:
-    return (
-        isinstance(item, dict)
-        and item.get("type") in _HOLDERS
-        and any(is_sealed(item.get(key)) for key in _STATE_KEYS)
-    )
+    if not isinstance(item, dict):
+        return False
+    kind = item.get("type")
+    is_holder = isinstance(kind, str) and kind in _HOLDERS
+    return is_holder and any(is_sealed(item.get(key)) for key in _STATE_KEYS)
