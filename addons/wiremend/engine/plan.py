@@ -194,13 +194,14 @@ def _routed(call: Call, planning: Planning) -> Call:
     entry = _route_of(planning)
     if entry is None:
         return call
-    call = replace(
-        call,
-        showing=entry.stream,
-        changes=entry.changes,
-        limits=entry.limits,
-        disabled=entry.disabled,
-    )
+    if entry.sets_anything:
+        call = replace(
+            call,
+            showing=entry.stream,
+            changes=entry.changes,
+            limits=entry.limits,
+            disabled=entry.disabled,
+        )
     disabled = planning.settings.disabled | entry.disabled
     providers, requested = planning.settings.providers, planning.facts.model
     if entry.model in (None, requested) and not (entry.provider or entry.fallback):
@@ -217,6 +218,7 @@ def _routed(call: Call, planning: Planning) -> Call:
         fallback=entry.fallback,
         providers=providers,
         disabled=disabled,
+        traits=planning.settings.translation_traits,
     )
     received, facts = planning.received.document, planning.facts
     call = with_translations(call, received, facts, routed, disabled)
@@ -476,4 +478,4 @@ def _with_identity(request: OutgoingRequest) -> OutgoingRequest:
             for name, value in request.headers
         ]
     )
-    return replace(request, document=replace(request.document, headers=headers))
+    return request.with_document(request.document.with_headers(headers))

@@ -76,6 +76,16 @@ class RequestDocument:
         """The parsed body, not to be modified; None if it is not a JSON object."""
         return self.content.fields
 
+    def with_headers(self, headers: Headers, path: str | None = None) -> Self:
+        """Return the same request with other headers, and with another path unless it is None."""
+        return type(self)(  # quicker than `replace`, and several times for each call
+            self.protocol,
+            self.path if path is None else path,
+            headers,
+            self.content,
+            self.tool_names_by_sent,
+        )
+
     def edited(
         self, edits: Edits, *, tool_names_by_sent: Mapping[str, str] = MappingProxyType({})
     ) -> Self:
@@ -127,6 +137,19 @@ class OutgoingRequest:
             self.host,
             self.port,
             self.document,
+            self.is_configured,
+            self.tls_name,
+        )
+
+    def with_document(self, document: RequestDocument) -> "OutgoingRequest":
+        """Return the same request with another document."""
+        return OutgoingRequest(  # as above
+            self.provider,
+            self.model,
+            self.scheme,
+            self.host,
+            self.port,
+            document,
             self.is_configured,
             self.tls_name,
         )
