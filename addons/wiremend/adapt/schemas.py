@@ -17,7 +17,7 @@ from wiremend.adapt.schema_dialects import (
     violations,
 )
 from wiremend.adapt.schema_losses import Losses
-from wiremend.adapt.tool_list import remove_outermost
+from wiremend.adapt.tool_list import is_inside, remove_outermost
 from wiremend.adapt.tool_names import ToolNaming
 from wiremend.protocols.base.document import RequestDocument
 from wiremend.protocols.base.names import WireProtocol
@@ -185,7 +185,7 @@ def adapt_names_and_schemas(
     accepted = accepted or AcceptedSchemas()
     removed = naming.find_repetitions(tools) if traits.unique_names else set()
     for tool in tools:
-        if any(tool.entry[:depth] in removed for depth in range(1, len(tool.entry) + 1)):
+        if removed and is_inside(tool.entry, removed):
             continue
         naming.adapt_name(tool)
         if tool.schema_key is not None:

@@ -37,8 +37,23 @@ _HOLDERS = frozenset({"thinking", "redacted_thinking", "reasoning", "reasoning.e
 
 
 def has_envelopes(document: RequestDocument) -> bool:
-    """Return whether a request contains envelopes."""
-    return next(_removed(document.fields), None) is not None
+    """Return whether a request contains envelopes. Iterative: values may nest deeply."""
+    waiting: list[Any] = [document.fields]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, list):
+            waiting += [item for item in value if isinstance(item, list | dict)]
+        elif isinstance(value, dict):
+            if not _STATE_KEYS.isdisjoint(value) and any(
+                is_sealed(value.get(key)) for key in _STATE_KEYS
+            ):
+                return True
+            waiting += [
+                item
+                for key, item in value.items()
+                if isinstance(item, list | dict) and key != _TOOLS
+            ]
+    return False
 
 
 def without_envelopes(document: RequestDocument, notes: Notes) -> RequestDocument:

@@ -135,9 +135,11 @@ class Turn:
     def add(self, index: int, message: dict[str, Any]) -> None:
         """Add the message at this index."""
         self.messages.append((index, message))
-        for path, block in objects(message.get("content"), ("messages", index, "content")):
-            kind = block.get("type")
+        content = message.get("content")
+        for number, block in enumerate(content if isinstance(content, list) else ()):
+            kind = block.get("type") if isinstance(block, dict) else None
             if isinstance(kind, str):
+                path = ("messages", index, "content", number)
                 self._blocks.setdefault(kind, []).append((path, block))
 
     def blocks(self, kind: str) -> Sequence[tuple[Path, dict[str, Any]]]:
@@ -147,8 +149,8 @@ class Turn:
     @property
     def calls(self) -> dict[str, None]:
         """The ids of the calls of the client's tools, in order."""
-        ids = (block.get("id") for _, block in self.blocks("tool_use"))
-        return dict.fromkeys(call_id for call_id in ids if isinstance(call_id, str))
+        ids = [block.get("id") for _, block in self.blocks("tool_use")]
+        return {call_id: None for call_id in ids if isinstance(call_id, str)}
 
 
 def turns_of(request: dict[str, Any]) -> list[Turn]:

@@ -27,7 +27,7 @@ from wiremend.protocols.base.tools import (
     objects_at,
 )
 from wiremend.text.json_edits import Path
-from wiremend.text.json_value import objects
+from wiremend.text.json_value import dicts_in, objects
 from wiremend.text.patterns import text_pattern
 
 ENDPOINTS = Endpoints(
@@ -145,10 +145,15 @@ def conversation_start(request: Mapping[str, Any]) -> Any:
 
 def has_signed_thinking(request: Mapping[str, Any]) -> bool:
     """Return whether the history contains thinking with a signature, or redacted thinking."""
+    blocks = (
+        block
+        for message in dicts_in(request.get("messages"))
+        for block in dicts_in(message.get("content"))
+    )
     return any(
         block.get("type") == "redacted_thinking"
         or (block.get("type") == "thinking" and block.get("signature"))
-        for _, block in objects_along(request, "messages", "*", "content", "*")
+        for block in blocks
     )
 
 
