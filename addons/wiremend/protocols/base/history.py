@@ -6,7 +6,6 @@ Each rule is enabled only for targets that need it. Rules of one protocol are in
 
 from wiremend.protocols.base.document import RequestDocument
 from wiremend.protocols.base.names import WireProtocol
-from wiremend.protocols.base.protocol import HistoryPass
 from wiremend.protocols.base.traits import TargetTraits
 from wiremend.rules.rule import Notes, Rule
 
@@ -125,18 +124,11 @@ def adapt_history(document: RequestDocument, traits: TargetTraits, notes: Notes)
     passes = [adapt for rule, adapt in document.protocol.history_passes if rule.code in on]
     fields = document.fields if passes else None
     edits = document.content.edits()
-    without_effect: set[HistoryPass] = set()
-    """Passes on the present fields; some occur twice."""
     for adapt in passes:
         if fields is None:
             break
-        if adapt in without_effect:
-            continue
         adapt(fields, edits, traits.messages, notes)
-        if edits.is_empty:  # the next pass continues with what this one has computed
-            without_effect.add(adapt)
-        else:
-            without_effect.clear()
+        if not edits.is_empty:  # else the next pass continues with what this one has computed
             document = document.edited(edits)
             fields, edits = document.fields, document.content.edits()
     return document

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from wiremend.protocols.base.client_traits import UNKNOWN_CLIENT, ClientTraits, Deviation
 from wiremend.protocols.base.provider_error import ProviderError
@@ -48,8 +48,7 @@ def has_text(value: Any) -> bool:
     return isinstance(value, str | list | dict) and bool(value)
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(NamedTuple):
     """Deltas that follow each other and differ only in their texts."""
 
     before: bytes
