@@ -213,10 +213,12 @@ class CallStream(HttpStream):
         self._recognise(request)
         self._is_call = self._protocol is not None
         options.protocol = self._protocol
-        if self._protocol is not None:
-            options.content = content_of(request)
+        before = request.raw_content
+        content = options.content = content_of(request) if self._protocol is not None else None
         yield WiremendCallHook(options)
-        content, options.content = options.content, None
+        options.content = None
+        if request.raw_content is not before:  # another addon has changed it
+            content = None
         if options.fault is not None:
             raise options.fault
         received = None
