@@ -34,7 +34,7 @@ from wiremend.seam.fast.paths import PARTS, FastPaths
 from wiremend.seam.flow_record import record_refusal
 from wiremend.seam.flows import answer, is_direct
 from wiremend.seam.installation import Seam
-from wiremend.seam.process.freed_memory import return_large_buffers
+from wiremend.seam.process.freed_memory import keep_freed_buffers, return_freed_memory
 from wiremend.seam.process.listener import LoopbackListener
 from wiremend.seam.process.loop_watchdog import LoopWatchdog
 from wiremend.seam.process.open_files import AcceptFailures, raise_open_files_limit
@@ -285,7 +285,7 @@ class LoadConfiguration:
                 logger.warning("wiremend: warning: %s", warning)
         if self.seam is not None and self.seam.is_installed:
             raise_open_files_limit()
-            return_large_buffers()
+            keep_freed_buffers()
             self._use_fast_paths()
             self.accept_failures.install()
             self.watchdog.start()
@@ -362,6 +362,8 @@ class LoadConfiguration:
             self._reread_configuration()
             self.lesson_keeper.look()
             self._look_at_sources()
+            if self.seam is not None and self.seam.is_installed:
+                return_freed_memory()
 
     def _apply_configuration(self) -> None:
         """Apply the settings that are not read again for each call."""

@@ -6,6 +6,7 @@ from functools import partial
 
 from load_configuration import Shell, Suite, suite_of
 from mitmproxy import ctx, http
+from wiremend.protocols.base.document import RequestBody
 from wiremend.rules.containment import Fault, contain
 from wiremend.seam.addon_hooks import log_fault
 from wiremend.seam.call_options import CallOptions
@@ -36,7 +37,8 @@ class RedactSecrets(Shell):
 
     def _conceal_call(self, options: CallOptions) -> None:
         options.conceal = self._conceal_request
-        options.mask = partial(masked_record, values=self._secrets(options.flow).values)
+        secrets = self._secrets(options.flow, options.content)
+        options.mask = partial(masked_record, values=secrets.values)
 
     def _keep_nothing_of(self, options: CallOptions) -> Callable[[Fault], None]:
         def keep_nothing(fault: Fault) -> None:
@@ -83,10 +85,10 @@ class RedactSecrets(Shell):
         line = self.fault_log.line(fault, call, "its flow is not kept", time.monotonic())
         log_fault(line, fault.trace)
 
-    def _secrets(self, flow: http.HTTPFlow) -> FlowSecrets:
+    def _secrets(self, flow: http.HTTPFlow, content: RequestBody | None = None) -> FlowSecrets:
         secrets = self.secrets.get(flow.id)
         if secrets is None:  # the body is the client's: later it is redacted
-            secrets = self.secrets[flow.id] = FlowSecrets(flow)
+            secrets = self.secrets[flow.id] = FlowSecrets(flow, content)
         secrets.read(flow)
         secrets.values |= self.current.secrets
         return secrets

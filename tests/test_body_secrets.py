@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 from wiremend.body_secrets import (
+    credentials_in,
     issued_secrets,
     issues_keys,
-    mcp_credentials,
     secrets_in_request,
-    without_mcp_credentials,
+    without_credentials,
 )
 from wiremend.rules.rule import BodyPlace
 
@@ -105,10 +105,10 @@ def test_credentials_of_the_clients_own_provider_are_found_and_removed(
     fields: dict[str, Any], places: list[str], left: dict[str, Any]
 ) -> None:
     body = json.dumps(fields).encode()
-    found = mcp_credentials(body, fields)
+    found = credentials_in(fields)
     assert [str(BodyPlace(credential.path)) for credential in found] == places
     assert TOKEN in secrets_in_request("/v1/messages", JSON, body)
-    edits = without_mcp_credentials(body, fields)
+    edits = without_credentials(body, fields)
     assert edits is not None
     assert json.loads(edits.apply()) == left
 
@@ -135,7 +135,7 @@ def test_the_name_of_a_secret_is_not_redacted() -> None:
 )
 def test_a_body_without_credentials_is_left_alone(fields: dict[str, Any]) -> None:
     body = json.dumps(fields).encode()
-    assert without_mcp_credentials(body, fields) is None
+    assert without_credentials(body, fields) is None
     assert secrets_in_request("/v1/messages", JSON, body) == frozenset()
 
 

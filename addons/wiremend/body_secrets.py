@@ -74,24 +74,22 @@ class BodyCredential:
     """What it is, in findings."""
 
 
-def mentions_mcp(body: bytes) -> bool:
+def may_have_credentials(body: bytes) -> bool:
     """Return whether a request may contain such credentials, without parsing it."""
     return any(mark in body for mark in _MARKS)
 
 
-def mcp_credentials(body: bytes, fields: Mapping[str, Any] | None) -> list[BodyCredential]:
+def credentials_in(fields: Mapping[str, Any] | None) -> list[BodyCredential]:
     """Return the credentials in a request with these parsed fields."""
-    if fields is None or not mentions_mcp(body):
-        return []
-    return list(_in_request(fields))
+    return [] if fields is None else list(_in_request(fields))
 
 
-def without_mcp_credentials(body: bytes, fields: Mapping[str, Any] | None) -> Edits | None:
+def without_credentials(body: bytes, fields: Mapping[str, Any] | None) -> Edits | None:
     """Return the edits that remove the credentials; None if there are none.
 
     MCP servers stay: one that needs no credentials works.
     """
-    found = mcp_credentials(body, fields)
+    found = credentials_in(fields)
     if not found:
         return None
     edits = Edits(body)
@@ -110,14 +108,17 @@ def secrets_in_request(path: str, content_type: str, body: bytes) -> frozenset[s
     """
     if issues_keys(path):
         return issued_secrets(body, content_type)
-    if not mentions_mcp(body):
+    if not may_have_credentials(body):
         return frozenset()
     try:
         fields = parse(body)
     except ValueError:
         return frozenset()
-    if not isinstance(fields, dict):
-        return frozenset()
+    return secrets_in_call(fields) if isinstance(fields, dict) else frozenset()
+
+
+def secrets_in_call(fields: Mapping[str, Any]) -> frozenset[str]:
+    """Return the credentials for MCP servers in a parsed request, in all their forms."""
     values: list[str] = []
     for credential in _in_request(fields):
         if credential.address:

@@ -46,13 +46,20 @@ TEXTS: dict[str, tuple[bytes, bool]] = {
 }
 
 
+def recognised(repeated: RepeatedDelta, data: bytes) -> tuple[int, int]:
+    """Return the end and the number of the repetitions at the start of `data`."""
+    end, run = repeated.run(data, 0)
+    assert b"".join(run.before + text + run.after for text in run.texts) == data[:end]
+    return end, len(run.texts)
+
+
 @pytest.mark.parametrize(("text", "is_recognised"), TEXTS.values(), ids=TEXTS)
 def test_texts_that_are_recognised(text: bytes, is_recognised: bool) -> None:
     repeated = RepeatedDelta.of(DELTA % b"Hi", "text", "Hi", reads_tags=False)
     assert repeated is not None
     data = DELTA % b"a" + DELTA % text + DELTA % b"b"
     expected = (len(data), 3) if is_recognised else (len(DELTA % b"a"), 1)
-    assert repeated.run(data, 0) == expected
+    assert recognised(repeated, data) == expected
 
 
 def test_text_with_tags_is_left_to_the_parser_if_it_is_read() -> None:
@@ -60,7 +67,7 @@ def test_text_with_tags_is_left_to_the_parser_if_it_is_read() -> None:
     for reads_tags, expected in ((False, (len(data), 1)), (True, (0, 0))):
         repeated = RepeatedDelta.of(DELTA % b"Hi", "text", "Hi", reads_tags=reads_tags)
         assert repeated is not None
-        assert repeated.run(data, 0) == expected
+        assert recognised(repeated, data) == expected
 
 
 EVENTS: dict[str, tuple[bytes, bool]] = {
@@ -79,7 +86,9 @@ EVENTS: dict[str, tuple[bytes, bool]] = {
 def test_events_whose_text_is_found(raw: bytes, is_found: bool) -> None:
     repeated = RepeatedDelta.of(raw, "text", "Hi", reads_tags=False)
     assert (repeated is not None) is is_found
-    assert repeated is None or (repeated.matches(raw) and repeated.run(raw, 0) == (len(raw), 1))
+    assert repeated is None or (
+        repeated.matches(raw) and recognised(repeated, raw) == (len(raw), 1)
+    )
 
 
 def test_half_of_a_surrogate_pair_is_not_looked_for() -> None:

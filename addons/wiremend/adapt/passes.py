@@ -6,6 +6,7 @@ object. So a request that the target accepts keeps all its bytes.
 
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 from wiremend.adapt.configured_fields import change_configured_fields
@@ -13,7 +14,7 @@ from wiremend.adapt.learnable_traits import with_trait
 from wiremend.adapt.lessons import ABOUT_TOOLS, Lesson
 from wiremend.adapt.refused_betas import drop_refused_betas
 from wiremend.adapt.refused_fields import drop_refused_fields
-from wiremend.adapt.schemas import adapt_names_and_schemas
+from wiremend.adapt.schemas import AcceptedSchemas, adapt_names_and_schemas
 from wiremend.adapt.tool_list import adapt_tool_list
 from wiremend.protocols.base.document import OutgoingRequest, RequestDocument
 from wiremend.protocols.base.history import adapt_history
@@ -60,11 +61,12 @@ def adapt_request(
     lessons: Sequence[Lesson] = (),
     *,
     disabled: Set[str] = frozenset(),
+    accepted: AcceptedSchemas | None = None,
 ) -> AdaptedRequest:
     """Return the request adapted to a target with these traits, after these lessons.
 
     `disabled` contains the codes of disabled rules. A body that is not a JSON object is not
-    changed.
+    changed. `accepted` remembers schemas from one request to the next.
     """
     notes = Notes(disabled)
     taught = with_lessons(traits, lessons)
@@ -72,6 +74,8 @@ def adapt_request(
     document = request.document
     for subject, adapt in PASSES:
         if subject in subjects:
+            if adapt is adapt_names_and_schemas:
+                adapt = partial(adapt_names_and_schemas, accepted=accepted)
             document = adapt(document, taught, notes)
     if document is not request.document:
         request = replace(request, document=document)

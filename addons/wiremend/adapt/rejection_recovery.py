@@ -331,6 +331,7 @@ class AdaptedRequests:
             terms.traits,
             terms.lessons,
             disabled=terms.disabled,
+            accepted=self.sessions.accepted_schemas,
         )
 
     def _unchanged(self, sending: _Sending) -> Callable[[Fault], AdaptedRequest]:

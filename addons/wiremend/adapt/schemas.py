@@ -4,6 +4,7 @@ What every target refuses has been repaired before (`wiremend.adapt.tool_list`).
 and names that the target refuses change; all other bytes are kept.
 """
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,7 +17,7 @@ from wiremend.adapt.schema_dialects import (
     violations,
 )
 from wiremend.adapt.schema_losses import Losses
-from wiremend.adapt.tool_list import remove_outermost
+from wiremend.adapt.tool_list import is_inside, remove_outermost
 from wiremend.adapt.tool_names import ToolNaming
 from wiremend.protocols.base.document import RequestDocument
 from wiremend.protocols.base.names import WireProtocol
@@ -137,10 +138,40 @@ DIALECT_RULES: Mapping[str, Rule] = {
 }
 
 
+class AcceptedSchemas:
+    """Remembers which schemas a dialect accepts: those of the tools in each request of a session.
+
+    To check the schemas of forty tools takes several milliseconds.
+    """
+
+    def __init__(self, limit: int = 4096) -> None:
+        self._limit = limit
+        self._digests: dict[tuple[str, bytes], None] = {}
+        """Of the dialect's name and the schema's text, the oldest first."""
+
+    def contains(self, schema: dict[str, Any], dialect: Dialect) -> bool:
+        """Return whether the dialect accepts a schema as it is."""
+        key = dialect.name, hashlib.sha256(json_value.write(schema)).digest()
+        if key in self._digests:
+            return True
+        if violations(schema, dialect):
+            return False
+        self._digests[key] = None
+        if len(self._digests) > self._limit:
+            del self._digests[next(iter(self._digests))]
+        return True
+
+
 def adapt_names_and_schemas(
-    document: RequestDocument, traits: TargetTraits, notes: Notes
+    document: RequestDocument,
+    traits: TargetTraits,
+    notes: Notes,
+    accepted: AcceptedSchemas | None = None,
 ) -> RequestDocument:
-    """Return the request with the names and schemas of its tools adapted to this target."""
+    """Return the request with the names and schemas of its tools adapted to this target.
+
+    `accepted` remembers schemas from one request to the next.
+    """
     request = document.fields
     needs_nothing = traits.dialect == "plain" and not (
         traits.dialect_by_tool or traits.names or traits.unique_names
@@ -151,13 +182,14 @@ def adapt_names_and_schemas(
     naming = ToolNaming(document.protocol, request, edits, notes, traits.names)
     tools = list(document.protocol.client_tools(request))
     budget = ConversionBudget()
+    accepted = accepted or AcceptedSchemas()
     removed = naming.find_repetitions(tools) if traits.unique_names else set()
     for tool in tools:
-        if any(tool.entry[:depth] in removed for depth in range(1, len(tool.entry) + 1)):
+        if removed and is_inside(tool.entry, removed):
             continue
         naming.adapt_name(tool)
         if tool.schema_key is not None:
-            _adapt_schema(edits, notes, tool, tool.schema_key, traits, budget)
+            _adapt_schema(edits, notes, tool, tool.schema_key, traits, budget, accepted)
     remove_outermost(edits, removed)
     naming.adapt_mentions()
     return document.edited(edits, tool_names_by_sent=naming.names_by_sent)
@@ -170,6 +202,7 @@ def _adapt_schema(
     key: str,
     traits: TargetTraits,
     budget: ConversionBudget,
+    accepted: AcceptedSchemas,
 ) -> None:
     """Convert the schema at a key of a tool to the target's dialect, if it violates the dialect.
 
@@ -186,6 +219,8 @@ def _adapt_schema(
     if rule is None or not notes.is_on(rule):
         return
     dialect = DIALECTS[name]
+    if accepted.contains(schema, dialect):
+        return
     place, losses = BodyPlace((*tool.owner, key)), Losses()
     try:
         converted = convert_schema(schema, dialect, budget, losses)

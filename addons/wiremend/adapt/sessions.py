@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wiremend.adapt.lessons import Lesson
+from wiremend.adapt.schemas import AcceptedSchemas
 from wiremend.protocols.base.document import OutgoingRequest
 from wiremend.protocols.base.traits import TargetTraits
 from wiremend.text import json_value
@@ -34,6 +35,8 @@ class Sessions:
     """The terms on which conversations began, by conversation and target."""
 
     def __init__(self) -> None:
+        self.accepted_schemas = AcceptedSchemas()
+        """Those of the tools, which are the same in each turn."""
         self._terms: dict[Hashable, Terms] = {}
 
     def terms(self, key: Hashable) -> Terms | None:

@@ -75,7 +75,7 @@ def adapt_tool_list(
     tools = list(protocol.client_tools(request))
     removed = _drop_nameless(protocol, edits, notes, request, tools)
     for tool in tools:
-        if any(tool.entry[:depth] in removed for depth in range(1, len(tool.entry) + 1)):
+        if removed and is_inside(tool.entry, removed):
             continue
         if traits.strip_custom_type and protocol.name in CUSTOM_TYPE.protocols:
             _strip_custom_type(edits, notes, tool)
@@ -84,6 +84,11 @@ def adapt_tool_list(
             adapt_schema_root(edits, notes, form, tool.owner, tool.fields, tool.schema_key)
     remove_outermost(edits, removed)
     return document.edited(edits)
+
+
+def is_inside(path: Path, paths: Set[Path]) -> bool:
+    """Return whether a path is one of these, or inside one of them."""
+    return any(path[:depth] in paths for depth in range(1, len(path) + 1))
 
 
 def remove_outermost(edits: Edits, paths: Set[Path]) -> None:

@@ -100,6 +100,9 @@ class ToolNaming:
         texts_by_name: dict[str, set[bytes]] = {
             name: set() for name in self._protocol.server_tool_names(self._request)
         }
+        names = [name for tool in tools if isinstance(name := tool.fields.get("name"), str)]
+        if len({*names, *texts_by_name}) == len(names) + len(texts_by_name):
+            return set()
         removed: set[Path] = set()
         for tool in tools:
             name = tool.fields.get("name")

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from wiremend.body_secrets import mcp_credentials
+from wiremend.body_secrets import credentials_in
 from wiremend.identities import (
     IDENTITY_HEADERS,
     KEY_FORMS,
@@ -149,7 +149,7 @@ def _in_fields(body: bytes) -> Iterator[tuple[Rule, str]]:
         fields = json_value.read(body)
     except ValueError:
         return
-    for credential in mcp_credentials(body, fields if isinstance(fields, dict) else None):
+    for credential in credentials_in(fields if isinstance(fields, dict) else None):
         if not _is_placeholder(str(credential.value)):
             yield CREDENTIAL, f"field {BodyPlace(credential.path)}"
     found = (

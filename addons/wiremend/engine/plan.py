@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from wiremend.adapt.passes import configured_request
 from wiremend.adapt.rejection_recovery import AdaptedRequests
-from wiremend.body_secrets import mcp_credentials, mentions_mcp
+from wiremend.body_secrets import credentials_in
 from wiremend.clients import client_of
 from wiremend.engine.call import AcknowledgedCall, Call, PassingCall, Target
 from wiremend.engine.call_machine import CallMachine
@@ -48,7 +48,7 @@ from wiremend.routing.providers import PROVIDER_ROUTED, ProviderAddress, uses_ke
 from wiremend.routing.shape import CallShape, ends_in_tool_result
 from wiremend.routing.translation import RoutedRequest, route
 from wiremend.rules.rule import BodyPlace, CallPlace, Finding, Notes
-from wiremend.translate.returned_state import may_have_envelopes, without_envelopes
+from wiremend.translate.returned_state import has_envelopes, without_envelopes
 
 ONE_ATTEMPT = RetryPolicy(attempts=1)
 CONCERNS_ANY_CALL = frozenset(Feature) - {Feature.ACKNOWLEDGE, Feature.ROUTE}
@@ -194,13 +194,14 @@ def _routed(call: Call, planning: Planning) -> Call:
     entry = _route_of(planning)
     if entry is None:
         return call
-    call = replace(
-        call,
-        showing=entry.stream,
-        changes=entry.changes,
-        limits=entry.limits,
-        disabled=entry.disabled,
-    )
+    if entry.sets_anything:
+        call = replace(
+            call,
+            showing=entry.stream,
+            changes=entry.changes,
+            limits=entry.limits,
+            disabled=entry.disabled,
+        )
     disabled = planning.settings.disabled | entry.disabled
     providers, requested = planning.settings.providers, planning.facts.model
     if entry.model in (None, requested) and not (entry.provider or entry.fallback):
@@ -217,6 +218,7 @@ def _routed(call: Call, planning: Planning) -> Call:
         fallback=entry.fallback,
         providers=providers,
         disabled=disabled,
+        traits=planning.settings.translation_traits,
     )
     received, facts = planning.received.document, planning.facts
     call = with_translations(call, received, facts, routed, disabled)
@@ -245,7 +247,7 @@ def _without_envelopes(call: Call, planning: Planning) -> Call:
     Whether a provider is configured that translates does not matter: a session may be older than
     the configuration.
     """
-    if not any(may_have_envelopes(request.document) for request in call.requests):
+    if not has_envelopes(planning.received.document):
         return call
     requests, findings = [], list(call.findings)
     for number, request in enumerate(call.requests):
@@ -456,8 +458,8 @@ def _route_findings(entry: Route, planning: Planning) -> list[Finding]:
 def _withheld_findings(routed: Sequence[RoutedRequest], planning: Planning) -> list[Finding]:
     """Return a finding for each credential in the body that other providers do not receive."""
     received, notes = planning.received, Notes(planning.settings.disabled)
-    if mentions_mcp(received.body) and any(it.request.host != received.host for it in routed):
-        for credential in mcp_credentials(received.body, received.document.fields):
+    if any(it.request.host != received.host for it in routed):
+        for credential in credentials_in(received.document.fields):
             done = "not sent to another provider than the client's"
             notes.note(PROVIDER_ROUTED, BodyPlace(credential.path), credential.what, done)
     return notes.findings
@@ -475,4 +477,4 @@ def _with_identity(request: OutgoingRequest) -> OutgoingRequest:
             for name, value in request.headers
         ]
     )
-    return replace(request, document=replace(request.document, headers=headers))
+    return request.with_document(request.document.with_headers(headers))

@@ -17,6 +17,7 @@ from wiremend.engine.health import HealthLimits, ProviderHealth
 from wiremend.engine.retry import RetryPolicy
 from wiremend.held_memory import HELD_LIMIT_BYTES, HeldMemory
 from wiremend.protocols.base.client_traits import Deviation
+from wiremend.protocols.base.middle.target import TranslationTraits
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.traits import TargetTraits
 from wiremend.routing.fire_and_forget import FireAndForget
@@ -24,6 +25,7 @@ from wiremend.routing.limits import LimitChanges
 from wiremend.routing.match import Route
 from wiremend.routing.provider_keys import ProviderKeys
 from wiremend.routing.providers import ProviderAddress
+from wiremend.routing.translation import translation_traits_of
 from wiremend.rules.containment import FaultLog
 from wiremend.targets.registry import deviations_at, leaked_formats, traits_of
 
@@ -129,6 +131,9 @@ class Settings:
     _facts: dict[tuple[WireProtocol, str, str, str], TargetFacts] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
+    _translated: dict[tuple[WireProtocol, str, str], TranslationTraits] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
     _deviations: dict[tuple[WireProtocol, str], frozenset[Deviation]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -160,6 +165,18 @@ class Settings:
         if formats is None:
             formats = leaked_formats(protocol, at, model)
         return TargetFacts(configured, traits, formats)
+
+    def translation_traits(
+        self, protocol: WireProtocol, address: ProviderAddress, model: str
+    ) -> TranslationTraits:
+        """Return what a configured provider takes of requests that are translated for it."""
+        key = protocol, address.name, model
+        traits = self._translated.get(key)
+        if traits is None:
+            traits = translation_traits_of(protocol, address, model)
+            if len(self._translated) < _KNOWN_TARGETS and len(model) <= _LONGEST_NAME:
+                self._translated[key] = traits
+        return traits
 
     def deviations_at(self, protocol: WireProtocol, host: str) -> frozenset[Deviation]:
         """Return how the everyday responses of this host depart from the protocol's grammar."""

@@ -7,6 +7,8 @@ not recognise is parsed.
 
 import orjson
 
+from wiremend.protocols.base.repairer import Run
+
 _PLAIN = bytes(byte for byte in range(0x20, 0x7F) if byte not in b'"\\')
 """ASCII characters that stand for themselves in a string of JSON (RFC 8259, 7)."""
 _ESCAPES = (b"\\\\", b'\\"', b"\\n", b"\\t", b"\\r", b"\\/")
@@ -50,17 +52,18 @@ class RepeatedDelta:
         fits = raw.startswith(self._before) and raw.endswith(self._after)
         return len(raw) > size and fits
 
-    def run(self, data: bytes, at: int) -> tuple[int, int]:
-        """Return the end, and the number, of the repetitions that begin at `at` in `data`."""
-        before, after, count = self._before, self._after, 0
+    def run(self, data: bytes, at: int) -> tuple[int, Run]:
+        """Return the end of the repetitions that begin at `at` in `data`, and their texts."""
+        before, after = self._before, self._after
+        texts: list[bytes] = []
         while data.startswith(before, at):
             start = at + len(before)
             end = data.find(after, start)
-            if end <= start or not self._is_text(data[start:end]):
+            if end <= start or not self._is_text(text := data[start:end]):
                 break
             at = end + len(after)
-            count += 1
-        return at, count
+            texts.append(text)
+        return at, Run(before, after, texts)
 
     def _is_text(self, text: bytes) -> bool:
         """Return whether bytes are the inside of a string of JSON, in one of its usual forms."""

@@ -224,13 +224,14 @@ class StreamRepair:
             return at
         if watch is not None and watch.is_reading:
             return at
-        end, count = repeated.run(data, at)
-        if count:
+        end, run = repeated.run(data, at)
+        if run.texts:
+            count = len(run.texts)
             self._events += count
             self._repairer.skip(count)
             self._recent.extend([sse.Event(b"")] * min(count, _RECENT_EVENTS))
             self._withheld.clear()
-            repaired.append(Repaired(data[at:end], EventKind.CONTENT))
+            repaired.append(Repaired(data[at:end], EventKind.CONTENT, run=run))
         return end
 
     def _watch_events(

@@ -48,6 +48,12 @@ class Route:
     disabled: frozenset[str] = frozenset()
     """Codes of the rules that are disabled for its calls."""
 
+    @property
+    def sets_anything(self) -> bool:
+        """Whether it changes more of a call than its targets."""
+        is_live, changes_limits = self.stream == "live", self.limits is not NO_CHANGES
+        return bool(not is_live or self.changes or changes_limits or self.disabled)
+
 
 def match_model[Pattern: ModelPattern](
     model: str, patterns: Sequence[Pattern], shape: Callable[[], CallShape]

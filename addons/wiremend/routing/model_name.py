@@ -5,12 +5,9 @@ In three protocols the model is the top-level `model` of the body; in Gemini it 
 
 from dataclasses import replace
 
-import orjson
-
 from wiremend.protocols.base.document import RequestDocument
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.rules.rule import BodyPlace, CallPlace, Notes, Rule
-from wiremend.text.json_edits import Edits
 
 MODEL_ROUTED = Rule(
     code="M001",
@@ -54,10 +51,9 @@ def rewrite_model(document: RequestDocument, model: str, notes: Notes) -> Reques
     asked = _model_in_body(document)
     if asked is None or asked == model:
         return document
-    edits = Edits(document.body)
-    if notes.note(MODEL_ROUTED, BodyPlace(("model",)), f"requests {asked!r}", done):
-        edits.replace(("model",), orjson.dumps(model))
-    return document.edited(edits)
+    if not notes.note(MODEL_ROUTED, BodyPlace(("model",)), f"requests {asked!r}", done):
+        return document
+    return document.with_member("model", model)
 
 
 def _model_in_body(document: RequestDocument) -> str | None:

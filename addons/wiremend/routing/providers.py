@@ -6,9 +6,10 @@ The client's credentials belong to the provider that it addressed. They are not 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
+from functools import cached_property
 from urllib.parse import urlsplit
 
-from wiremend.body_secrets import mentions_mcp, without_mcp_credentials
+from wiremend.body_secrets import without_credentials
 from wiremend.protocols.base.document import OutgoingRequest, RequestDocument
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.protocol import Protocol
@@ -42,7 +43,7 @@ _VERSIONED = text_pattern(r"/v\d++(?:(?:alpha|beta)\d*+)?(?=/)")
 _ENDS_IN_VERSION = text_pattern(r"/v\d++(?:(?:alpha|beta)\d*+)?\Z")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ProviderAddress:
     """A configured provider: its address, credentials and limits."""
 
@@ -73,7 +74,7 @@ class ProviderAddress:
     known_as: str = ""
     """The host whose facts apply to it, if that is not its own."""
 
-    @property
+    @cached_property
     def host(self) -> str:
         """The host name in its address."""
         return urlsplit(self.base_url).hostname or ""
@@ -116,7 +117,8 @@ def redirect(request: OutgoingRequest, provider: ProviderAddress) -> OutgoingReq
     request's version follows.
     """
     url = urlsplit(provider.base_url)
-    assert url.hostname is not None
+    host = url.hostname
+    assert host is not None
     scheme = url.scheme.lower()
     replaced = {name.lower() for name in provider.headers} | {"host"}
     kept = [
@@ -131,24 +133,19 @@ def redirect(request: OutgoingRequest, provider: ProviderAddress) -> OutgoingReq
     kept += provider.headers.items()
     default_port = 443 if scheme == "https" else 80
     port = url.port or default_port
-    authority = url.hostname if port == default_port else f"{url.hostname}:{port}"
+    authority = host if port == default_port else f"{host}:{port}"
     document = request.document
-    if url.hostname.lower() != request.host.lower():
+    if host.lower() != request.host.lower():
         document = without_mcp_access(document)
-    document = replace(
-        document,
-        path=_join(protocol, url.path.rstrip("/"), request.path),
-        headers=(("host", authority), *kept),
-    )
-    return replace(
-        request,
+    path = _join(protocol, url.path.rstrip("/"), request.path)
+    return OutgoingRequest(
         provider=provider.name,
+        model=request.model,
         scheme=scheme,
-        host=url.hostname,
+        host=host,
         port=port,
-        document=document,
+        document=document.with_headers((("host", authority), *kept), path),
         is_configured=True,
-        tls_name="",
     )
 
 
@@ -157,9 +154,7 @@ def without_mcp_access(document: RequestDocument) -> RequestDocument:
 
     The client gave them to its own provider, which connects to those servers.
     """
-    if not mentions_mcp(document.body):
-        return document
-    edits = without_mcp_credentials(document.body, document.fields)
+    edits = without_credentials(document.body, document.fields)
     return document if edits is None else document.edited(edits)
 
 

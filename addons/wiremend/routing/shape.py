@@ -180,7 +180,11 @@ class _Walk:
             value = pending.pop()
             if isinstance(value, str):
                 if not value.startswith("data:"):
-                    self.text_bytes += len(value.encode("utf-8", "surrogatepass"))
+                    self.text_bytes += (
+                        len(value)
+                        if value.isascii()
+                        else len(value.encode("utf-8", "surrogatepass"))
+                    )
             elif isinstance(value, list):
                 pending += value
             elif isinstance(value, dict):

@@ -4,7 +4,7 @@ A translated request has none of the client's headers but those that describe th
 others, such as `anthropic-beta`, belong to the client's protocol.
 """
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
 from wiremend.protocols.base.document import Headers, OutgoingRequest, RequestDocument
@@ -49,6 +49,9 @@ _NO_OBJECT = make_error(
 )
 
 
+type TraitsOf = Callable[[WireProtocol, ProviderAddress, str], TranslationTraits]
+
+
 @dataclass(frozen=True, slots=True)
 class RoutedRequest:
     """The request for one target."""
@@ -73,16 +76,17 @@ def route(
     fallback: Sequence[str],
     providers: Mapping[str, ProviderAddress],
     disabled: Set[str] = frozenset(),
+    traits: TraitsOf | None = None,
 ) -> list[RoutedRequest]:
     """Return the requests for all targets of a call, in the order in which they are tried.
 
-    `request` is the client's; `disabled` contains the codes of disabled rules. See `destinations`
-    for the other arguments.
+    `request` is the client's; `disabled` contains the codes of disabled rules; `traits` may
+    remember what `translation_traits_of` returns. See `destinations` for the other arguments.
     """
     routed = []
     for provider_name, model_name in destinations(model, provider, fallback, providers):
         document = rewrite_model(request.document, model_name, Notes())
-        outgoing = replace(request, model=model_name, document=document)
+        outgoing = request.with_document(document).for_model(model_name)
         if provider_name is None:
             routed.append(RoutedRequest(outgoing))
             continue
@@ -92,7 +96,8 @@ def route(
             target = RoutedRequest(redirect(outgoing, address))
         else:
             off = disabled | address.disabled
-            target = _translated(outgoing, address, PROTOCOLS[spoken], off)
+            known = (traits or translation_traits_of)(spoken, address, model_name)
+            target = _translated(outgoing, address, PROTOCOLS[spoken], known, off)
         routed.append(_with_session(target, request, address))
     return routed
 
@@ -121,6 +126,7 @@ def _translated(
     request: OutgoingRequest,
     address: ProviderAddress,
     protocol: Protocol,
+    traits: TranslationTraits,
     disabled: Set[str],
 ) -> RoutedRequest:
     document = request.document
@@ -130,7 +136,7 @@ def _translated(
 
     target = Target(
         origin=Origin(protocol.name, address.host, request.model),
-        traits=_traits(protocol.name, address, request.model),
+        traits=traits,
     )
     translated = translate_request(
         document.protocol, document.path, document.fields, protocol, target, disabled
@@ -139,7 +145,7 @@ def _translated(
         return RoutedRequest(request, direction, translated)
     headers = _headers(document.headers, protocol.name)
     sent = RequestDocument.of(protocol, translated.path, translated.body, headers)
-    return RoutedRequest(redirect(replace(request, document=sent), address), direction, translated)
+    return RoutedRequest(redirect(request.with_document(sent), address), direction, translated)
 
 
 def _headers(received: Headers, protocol: WireProtocol) -> Headers:
@@ -147,7 +153,9 @@ def _headers(received: Headers, protocol: WireProtocol) -> Headers:
     return (*kept, *_ADDED_HEADERS.get(protocol, ()))
 
 
-def _traits(protocol: WireProtocol, address: ProviderAddress, model: str) -> TranslationTraits:
+def translation_traits_of(
+    protocol: WireProtocol, address: ProviderAddress, model: str
+) -> TranslationTraits:
     """Return what is known of a target, as far as it concerns translation.
 
     The request is adapted to the target afterwards, which changes what is not known here.

@@ -14,6 +14,7 @@ from wiremend.engine.health import ProviderHealth
 from wiremend.engine.settings import Feature, Knowledge, Settings
 from wiremend.faults.schedule import FaultSchedule
 from wiremend.held_memory import HeldMemory
+from wiremend.protocols.base.document import RequestBody
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.routing.provider_keys import ProviderKeys
 from wiremend.rules.containment import FaultLog
@@ -33,6 +34,8 @@ class CallOptions:
     flow: http.HTTPFlow
     protocol: Protocol | None = None
     """The protocol of the request; None if it is not a model call."""
+    content: RequestBody | None = None
+    """The body of a model call, to be parsed once for all; None once the call is planned."""
     features: set[Feature] = field(default_factory=set)
     settings: Settings = _DEFAULT_SETTINGS
     health: ProviderHealth | None = None

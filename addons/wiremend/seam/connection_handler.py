@@ -7,7 +7,7 @@ import asyncio
 import socket
 import struct
 from collections.abc import Awaitable, Callable
-from functools import partial
+from functools import partial, wraps
 from weakref import WeakSet, ref
 
 from mitmproxy.connection import Connection, ConnectionState
@@ -121,6 +121,7 @@ def with_cancelled_closes_reported(
     A write to a connection that was just reset cancels the task that is about to report the reset.
     """
 
+    @wraps(original)
     async def handle_connection(handler: ConnectionHandler, connection: Connection) -> None:
         try:
             await original(handler, connection)

@@ -10,7 +10,7 @@ from mitmproxy import http
 
 from wiremend.call_record.schema import METADATA_KEY
 from wiremend.engine.actions import Respond
-from wiremend.protocols.base.document import OutgoingRequest, RequestDocument
+from wiremend.protocols.base.document import OutgoingRequest, RequestBody, RequestDocument
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.text.content_coding import UndecodableBody, decode_whole
 
@@ -73,19 +73,31 @@ def replace_content(message: http.Message, body: bytes) -> None:
     message.content = body
 
 
-def document_of(request: http.Request, protocol: Protocol) -> RequestDocument:
-    """Return the document of a request. Its body is empty if it cannot be decoded."""
+def content_of(request: http.Request) -> RequestBody:
+    """Return the body of a request, to be parsed. It is empty if it cannot be decoded."""
+    return RequestBody(body_of(request) or b"")
+
+
+def document_of(
+    request: http.Request, protocol: Protocol, content: RequestBody | None = None
+) -> RequestDocument:
+    """Return the document of a request; `content` is what `content_of` returned for it."""
     headers = tuple(request.headers.items(multi=True))
-    return RequestDocument.of(protocol, request.path, body_of(request) or b"", headers)
+    return RequestDocument(protocol, request.path, headers, content or content_of(request))
 
 
 def outgoing_of(
-    request: http.Request, protocol: Protocol, model: str = "", tls_name: str = ""
+    request: http.Request,
+    protocol: Protocol,
+    model: str = "",
+    tls_name: str = "",
+    content: RequestBody | None = None,
 ) -> OutgoingRequest:
     """Return the unchanged request of a client, as input of routing.
 
-    `tls_name` is the server name that TLS to the request's address verifies, if it is not that
-    of the address. The `Host` header is the client's own words, and names nothing here.
+    `content` is what `content_of` returned for it. `tls_name` is the server name that TLS to the
+    request's address verifies, if it is not that of the address. The `Host` header is the client's
+    own words, and names nothing here.
     """
     return OutgoingRequest(
         provider=server_name(request, tls_name),
@@ -93,7 +105,7 @@ def outgoing_of(
         scheme=request.scheme,
         host=request.host,
         port=request.port,
-        document=document_of(request, protocol),
+        document=document_of(request, protocol, content),
         tls_name=tls_name,
     )
 

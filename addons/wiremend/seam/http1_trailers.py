@@ -6,12 +6,13 @@ any, so they are dropped there, as RFC 9110, 6.5.1 allows.
 """
 
 import h11
-from h11._readers import ChunkedReader
+from h11._readers import ChunkedReader, ContentLengthReader
 from h11._receivebuffer import ReceiveBuffer
 from mitmproxy.http import Headers
 from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.layers.http._base import HttpEvent, ReceiveHttp
 from mitmproxy.proxy.layers.http._events import (
+    RequestData,
     RequestEndOfMessage,
     RequestTrailers,
     ResponseEndOfMessage,
@@ -146,6 +147,20 @@ class CallHttp1Server(WithTrailers, Http1Server):
     """
 
     ReceiveTrailers = RequestTrailers
+
+    def _handle_event(self, event: events.Event) -> Commands:
+        """Pass on a part of a body whose length is known as it was received, without copies."""
+        if (
+            isinstance(event, events.DataReceived)
+            and self.state == self.read_body
+            and not self.buf
+            and type(self.body_reader) is ContentLengthReader
+            and len(event.data) < self.body_reader._remaining
+        ):
+            self.body_reader._remaining -= len(event.data)
+            yield ReceiveHttp(RequestData(self.stream_id, event.data))
+        else:
+            yield from super()._handle_event(event)
 
     def send(self, event: HttpEvent) -> Commands:
         """Write nothing after the head of a response without a body."""

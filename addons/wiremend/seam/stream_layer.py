@@ -65,6 +65,7 @@ from wiremend.seam.connections import Commands, ReadOver, http_layer_of
 from wiremend.seam.flow_record import FlowRecord, record_refusal
 from wiremend.seam.flows import (
     answer,
+    content_of,
     is_direct,
     mark_direct,
     name_of,
@@ -212,7 +213,12 @@ class CallStream(HttpStream):
         self._recognise(request)
         self._is_call = self._protocol is not None
         options.protocol = self._protocol
+        before = request.raw_content
+        content = options.content = content_of(request) if self._protocol is not None else None
         yield WiremendCallHook(options)
+        options.content = None
+        if request.raw_content is not before:  # another addon has changed it
+            content = None
         if options.fault is not None:
             raise options.fault
         received = None
@@ -227,7 +233,7 @@ class CallStream(HttpStream):
                 request.method, request.path, host, features, options.settings
             )
         if call is None and self._protocol is not None:
-            received = outgoing_of(request, self._protocol, tls_name=tls_name)
+            received = outgoing_of(request, self._protocol, tls_name=tls_name, content=content)
             kept, written = raw_bytes + 2 * len(received.body), len(received.body)
             if not self._may_hold_request(kept, written):
                 self._refusal = too_much_held_response(
@@ -500,7 +506,7 @@ class CallStream(HttpStream):
         A pending wake-up, and cycles until they are collected, keep this stream for some time.
         """
         self._has_ended = True
-        self.machine = self._call = None
+        self.machine = self._call = self._options = None
         del self._upstream, self._client, self._record, self.flow
 
     def _switches_unasked(self, response: http.Response) -> bool:

@@ -76,15 +76,20 @@ def parse(body: bytes) -> Any:
     Raises ValueError if the text is not JSON. Escaped lone surrogates (`"\\ud83d"`) are accepted:
     RFC 8259 allows them, and clients send them.
     """
+    return parse_noting_surrogates(body)[0]
+
+
+def parse_noting_surrogates(body: bytes) -> tuple[Any, bool]:
+    """Do as `parse` does; also return whether the text may contain lone surrogates."""
     text = body.removeprefix(_BOM)
     try:
-        return orjson.loads(text)
+        return orjson.loads(text), False
     except orjson.JSONDecodeError as refused:
         # The time to compute spans grows with the square of the depth, so depth stays limited.
         if rb"\u" not in text or refused.msg.startswith("depth limit"):
             raise
     try:
-        return json.loads(text.decode(), parse_constant=_refuse)
+        return json.loads(text.decode(), parse_constant=_refuse), True
     except RecursionError as too_deep:
         raise ValueError("nested too deeply") from too_deep
 
@@ -211,7 +216,9 @@ class Edits:
     replaced, and do not remove all members of an object that gains one.
     """
 
-    def __init__(self, body: bytes) -> None:
+    def __init__(self, body: bytes, *, may_have_lone_surrogates: bool = True) -> None:
+        self.may_have_lone_surrogates = may_have_lone_surrogates
+        """False if the text is known to have none."""
         self._spans = Spans(body)
         self._edits: list[Edit] = []
         self._removed: dict[Path, set[str | int]] = {}

@@ -115,7 +115,7 @@ def is_integer(value: Any) -> TypeGuard[int]:
 
 def is_blank(text: Any) -> bool:
     """Return whether this is a string that is empty or contains only white space."""
-    return isinstance(text, str) and not text.strip()
+    return isinstance(text, str) and (not text or text.isspace())
 
 
 def objects(value: Any, path: Path) -> Iterator[tuple[Path, JsonObject]]:

@@ -82,6 +82,8 @@ def encode(data: bytes, type: str = "") -> bytes:
     A reader receives a CR or CRLF in `data` as LF. Raises ValueError if `type` contains a line end.
     """
     head = _type_line(type, b"\n") if type else b""
+    if b"\n" not in data and b"\r" not in data:
+        return head + b"data: " + data + b"\n\n"
     lines = b"".join(b"data: " + line + b"\n" for line in _LINE_END.split(data))
     return head + lines + b"\n"
 
@@ -173,10 +175,9 @@ def _with_type(lines: list[bytes], type: str, end: bytes) -> list[bytes]:
 
 
 def _type_line(type: str, end: bytes) -> bytes:
-    name = type.encode()
-    if _LINE_END.search(name):
+    if "\n" in type or "\r" in type:
         raise ValueError(f"event type {type!r} contains a line end")
-    return b"event: " + name + end
+    return b"event: " + type.encode() + end
 
 
 def _indices_of(name: bytes, lines: list[bytes]) -> list[int]:
@@ -210,9 +211,11 @@ class Decoder:
         buffer = self._buffer
         if not buffer and self._tail is None and len(data) <= self._limit_bytes:
             event = _parse_usual(data)
-            if event is not None or _is_one_event(data):
+            if event is not None or _is_whole(data):
                 self._at_start = False
-                return [event or self._parse(data)]
+                if event is not None:
+                    return [event]
+                return [self._parse(one + b"\n\n") for one in data[:-2].split(b"\n\n")]
         buffer += data
         events: list[Event] = []
         if self._tail is not None:
@@ -300,12 +303,12 @@ class Decoder:
         )
 
 
-def _is_one_event(data: bytes) -> bool:
-    """Return whether `data` is one whole event with LF line ends."""
+def _is_whole(data: bytes) -> bool:
+    """Return whether `data` is one or more whole events with LF line ends."""
     return (
         data.endswith(b"\n\n")
         and data[:1] not in _NOT_A_FIELD
-        and 0 < data.find(b"\n\n") == len(data) - 2
+        and b"\n\n\n" not in data
         and b"\r" not in data
     )
 

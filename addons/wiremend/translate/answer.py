@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 from typing import Protocol as Interface
 
-from wiremend.protocols.base.middle.answer import AnswerEvent, Failure
+from wiremend.protocols.base.middle.answer import AnswerEvent, Failure, PartDelta
 from wiremend.protocols.base.middle.interface import AnswerContext, Translation
 from wiremend.protocols.base.middle.losses import Losses
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.base.provider_error import ProviderError, own_error
-from wiremend.protocols.base.repairer import EventKind, Repaired, RepairedBody
+from wiremend.protocols.base.repairer import EventKind, Repaired, RepairedBody, Run
 from wiremend.rules.rule import Finding, Notes
 from wiremend.text import json_value, sse
 from wiremend.translate.code_fence import WithoutFence
@@ -47,6 +47,18 @@ class _Filter(Interface):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """What surrounds the texts of a run for the client."""
+
+    of: tuple[bytes, bytes]
+    """What surrounds them in the provider's events."""
+    number: int
+    """That of their part."""
+    before: bytes
+    after: bytes
+
+
 class StreamTranslation:
     """Translates one event stream, behind the repairer of the provider's protocol."""
 
@@ -66,6 +78,8 @@ class StreamTranslation:
         if context.asks_in_words:
             self._filters.append(WithoutFence())
         self._failure: ProviderError | None = None
+        self._frame: _Frame | None = None
+        """That of the last run, if nothing followed it."""
 
     def feed(self, repaired: Repaired) -> Repaired:
         """Return what repaired bytes become for the client, of the same kind.
@@ -73,9 +87,10 @@ class StreamTranslation:
         An error that the repairer reports, or one that the reader finds, ends the stream in the
         client's protocol; the result is then of the kind ERROR.
         """
-        out = bytearray()
-        for event in self._decoder.feed(repaired.data):
-            out += self._write(self._reader.feed(event), repaired.error)
+        if repaired.run is not None and self._can_frame(repaired):
+            out = self._feed_run(repaired.run)
+        else:
+            out = self._feed(repaired.data, repaired.error)
         if repaired.kind in (EventKind.TERMINAL, EventKind.ERROR):
             for event in self._decoder.end():
                 out += self._write(self._reader.feed(event), repaired.error)
@@ -86,6 +101,51 @@ class StreamTranslation:
         elif self._failure is not None:
             kind, error = EventKind.ERROR, self._failure
         return Repaired(bytes(out), kind, [*repaired.findings, *self._findings()], error)
+
+    def _feed(self, data: bytes, error: ProviderError | None = None) -> bytearray:
+        """Return what the events become that these bytes complete."""
+        out = bytearray()
+        self._frame = None
+        for event in self._decoder.feed(data):
+            out += self._write(self._reader.feed(event), error)
+        return out
+
+    def _can_frame(self, repaired: Repaired) -> bool:
+        """Return whether the texts of a run are written as they are: `\\/` would become `/`."""
+        is_between_events = not self._decoder.pending_bytes
+        return is_between_events and not self._filters and b"\\/" not in repaired.data
+
+    def _feed_run(self, run: Run) -> bytearray:
+        """Return what the deltas of a run become.
+
+        The first one is translated. If more of them change no state of reader and writer, the
+        texts of the others are put into the same bytes.
+        """
+        out, texts = bytearray(), run.texts
+        if self._frame is None or self._frame.of != (run.before, run.after):
+            self._frame = None
+            first, texts = texts[0], texts[1:]
+            for event in self._decoder.feed(run.before + first + run.after):
+                read = self._reader.feed(event)
+                out += self._write(read, None)
+                self._frame = self._frame_of(run, read)
+        frame = self._frame
+        if frame is None:
+            for text in texts:
+                out += self._feed(run.before + text + run.after)
+        elif texts:
+            self._writer.skip_text(frame.number, json_value.read(b'"%s"' % b"".join(texts)))
+            between = frame.after + frame.before
+            out += frame.before + between.join(texts) + frame.after
+        return out
+
+    def _frame_of(self, run: Run, read: Sequence[AnswerEvent]) -> "_Frame | None":
+        """Return the frame of the texts of a run, of which one delta was read and written."""
+        delta = read[0] if len(read) == 1 else None
+        if not isinstance(delta, PartDelta) or not self._reader.takes_alike(delta.number):
+            return None
+        frame = self._writer.frame_of_text(delta.number)
+        return None if frame is None else _Frame((run.before, run.after), delta.number, *frame)
 
     def fail(self, error: ProviderError) -> bytes:
         """Return the bytes that end the stream in an error of the proxy or the provider."""

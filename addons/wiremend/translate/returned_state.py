@@ -9,15 +9,15 @@ from typing import Any
 
 from wiremend.protocols.base.document import RequestDocument
 from wiremend.protocols.base.middle.losses import Loss, LossKind
-from wiremend.protocols.base.middle.state import MAGIC_TEXT, PREFIX, is_sealed
+from wiremend.protocols.base.middle.state import is_sealed
 from wiremend.protocols.base.middle.wording import NO_CONTENT
 from wiremend.protocols.responses.read.items import summary_text
+from wiremend.protocols.responses.read.kinds import COMPACTION
 from wiremend.rules.rule import Notes
 from wiremend.text import json_value
 from wiremend.text.json_edits import Edits, Path
 from wiremend.translate.rules import note_losses
 
-_PREFIX, _MAGIC = PREFIX.encode(), MAGIC_TEXT.encode()
 _STATE_KEYS = frozenset(
     {
         "signature",  # Anthropic
@@ -30,14 +30,30 @@ _STATE_KEYS = frozenset(
 _TOOL_DATA = frozenset({"input", "args", "response"})
 """Members whose objects are arguments or results of tools, in which a name means anything. A list
 in `input` contains the items of Responses."""
+_TOOLS = "tools"
+"""The member with the definitions of tools, which are the client's."""
 _HOLDERS = frozenset({"thinking", "redacted_thinking", "reasoning", "reasoning.encrypted"})
 """The types of the objects that are nothing without their state, and are removed with it."""
 
 
-def may_have_envelopes(document: RequestDocument) -> bool:
-    """Return whether the body contains the first characters of an envelope."""
-    body = document.body
-    return _PREFIX in body or _MAGIC in body
+def has_envelopes(document: RequestDocument) -> bool:
+    """Return whether a request contains envelopes. Iterative: values may nest deeply."""
+    waiting: list[Any] = [document.fields]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, list):
+            waiting += [item for item in value if isinstance(item, list | dict)]
+        elif isinstance(value, dict):
+            if not _STATE_KEYS.isdisjoint(value) and any(
+                is_sealed(value.get(key)) for key in _STATE_KEYS
+            ):
+                return True
+            waiting += [
+                item
+                for key, item in value.items()
+                if isinstance(item, list | dict) and key != _TOOLS
+            ]
+    return False
 
 
 def without_envelopes(document: RequestDocument, notes: Notes) -> RequestDocument:
@@ -47,8 +63,6 @@ def without_envelopes(document: RequestDocument, notes: Notes) -> RequestDocumen
     bound to other content is removed alone. The summary of a compacted conversation becomes a
     message.
     """
-    if not may_have_envelopes(document):
-        return document
     removed = list(_removed(document.fields))
     if not removed:
         return document
@@ -78,20 +92,27 @@ def _removed(fields: Any) -> Iterator[tuple[Path, Any]]:
                 continue
             yield from (((*path, at), None) for at in held)
             gone = set(held)
-            waiting += (((*path, at), item) for at, item in enumerate(value) if at not in gone)
-        elif isinstance(value, dict) and (summary := summary_text(value)):
-            yield path, {"type": "message", "role": "user", "content": summary}
+            for at, item in enumerate(value):
+                if isinstance(item, list | dict) and at not in gone:
+                    waiting.append(((*path, at), item))
         elif isinstance(value, dict):
+            if value.get("type") == COMPACTION and (summary := summary_text(value)):
+                yield path, {"type": "message", "role": "user", "content": summary}
+                continue
+            if not _STATE_KEYS.isdisjoint(value):
+                state = [key for key in value if key in _STATE_KEYS and is_sealed(value[key])]
+                yield from (((*path, key), None) for key in state)
             for key, item in value.items():
-                if key in _STATE_KEYS and is_sealed(item):
-                    yield (*path, key), None
-                elif isinstance(item, list) or (isinstance(item, dict) and key not in _TOOL_DATA):
+                if isinstance(item, list):
+                    if key != _TOOLS:
+                        waiting.append(((*path, key), item))
+                elif isinstance(item, dict) and key not in _TOOL_DATA:
                     waiting.append(((*path, key), item))
 
 
 def _is_holder(item: Any) -> bool:
-    return (
-        isinstance(item, dict)
-        and item.get("type") in _HOLDERS
-        and any(is_sealed(item.get(key)) for key in _STATE_KEYS)
-    )
+    if not isinstance(item, dict):
+        return False
+    kind = item.get("type")
+    is_holder = isinstance(kind, str) and kind in _HOLDERS
+    return is_holder and any(is_sealed(item.get(key)) for key in _STATE_KEYS)

@@ -14,11 +14,13 @@ from mitmproxy import http
 from wiremend.body_secrets import (
     issued_secrets,
     issues_keys,
-    mentions_mcp,
+    may_have_credentials,
+    secrets_in_call,
     secrets_in_request,
 )
 from wiremend.call_record.kept_bytes import KeptBytes
 from wiremend.call_record.schema import METADATA_KEY
+from wiremend.protocols.base.document import RequestBody
 from wiremend.seam.flows import (
     body_of,
     change_backup,
@@ -54,13 +56,15 @@ def header_secrets_of(flow: http.HTTPFlow) -> frozenset[str]:
     return secret_values(fields, request.path)
 
 
-def body_secrets_of(flow: http.HTTPFlow) -> frozenset[str]:
-    """Return those in the body of a request."""
+def body_secrets_of(flow: http.HTTPFlow, content: RequestBody | None = None) -> frozenset[str]:
+    """Return those in the body of a request; `content` is the parsed body of a model call."""
     request = flow.request
+    if content is not None and not issues_keys(request.path):
+        return frozenset() if content.fields is None else secrets_in_call(content.fields)
     body = request.raw_content
     if not body:
         return frozenset()
-    if not is_coded(request) and not mentions_mcp(body) and not issues_keys(request.path):
+    if not is_coded(request) and not may_have_credentials(body) and not issues_keys(request.path):
         return frozenset()  # as in most calls
     content_type = request.headers.get("content-type", "")
     return secrets_in_request(request.path, content_type, body_of(request) or b"")
@@ -78,9 +82,9 @@ def issued_secrets_of(flow: http.HTTPFlow) -> frozenset[str]:
 class FlowSecrets:
     """The secrets of one live flow, each part of which is searched and redacted once."""
 
-    def __init__(self, flow: http.HTTPFlow) -> None:
-        """Start with those in the body of the client's request."""
-        self.values = set(body_secrets_of(flow))
+    def __init__(self, flow: http.HTTPFlow, content: RequestBody | None = None) -> None:
+        """Start with those in the body of the client's request, which `content` may contain."""
+        self.values = set(body_secrets_of(flow, content))
         self._read: _Head | None = None
         """The head that was searched last."""
         self._concealed: tuple[_Head, bytes | None] | None = None

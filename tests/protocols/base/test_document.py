@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 from wiremend.protocols.anthropic import ANTHROPIC
-from wiremend.protocols.base.document import RequestDocument
+from wiremend.protocols.base.document import RequestBody, RequestDocument
 from wiremend.text.json_edits import Edits
 
 
@@ -61,3 +61,23 @@ def test_the_names_of_renamed_tools_accumulate() -> None:
 def test_a_repr_contains_no_secrets() -> None:
     request = RequestDocument.of(ANTHROPIC, "/", b'{"a":"secret"}', (("x-api-key", "secret"),))
     assert "secret" not in repr(request)
+
+
+BODIES = {
+    "plain": b'{ "model" : "m", "stream":true}',
+    "the member twice": b'{"model":"a","n":1,"model":"b"}',
+    "an escaped key": b'{"mod\\u0065l":"a","x":{"model":"kept"}}',
+    "a lone surrogate": b'{"x":"\\ud83d","model":"m"}',
+}
+
+
+@pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
+def test_a_member_is_set_in_the_body_and_in_its_fields(body: bytes) -> None:
+    document = RequestDocument.of(ANTHROPIC, "/v1/messages", body)
+    changed = document.with_member("model", "né")
+    assert changed.fields == RequestBody(changed.body).fields
+    assert changed.fields is not None
+    assert changed.fields["model"] == "né"
+    assert document.fields == RequestBody(body).fields, "the original is not changed"
+    surrogates = changed.content.edits().may_have_lone_surrogates
+    assert surrogates == RequestBody(changed.body).edits().may_have_lone_surrogates

@@ -1,4 +1,4 @@
-"""Large buffers do not stay in the heap of the C library once they are freed."""
+"""Freed buffers are used again at once, and do not stay in the heap of the C library for long."""
 
 import platform
 import subprocess
@@ -8,39 +8,53 @@ from pathlib import Path
 import pytest
 
 MIB = 1024 * 1024
-ADDONS = Path(__file__).resolve().parents[2] / "addons"
-SCRIPT = f"""
-import ctypes, sys
+ADDONS = Path(__file__).resolve().parents[3] / "addons"
+BEGIN = f"""
+import ctypes, resource, sys
 from pathlib import Path
 sys.path.insert(0, {str(ADDONS)!r})
-from wiremend.seam.process.freed_memory import return_large_buffers
+from wiremend.seam.process.freed_memory import keep_freed_buffers, return_freed_memory
 
-if sys.argv[1] == "set":
-    return_large_buffers()
+keep_freed_buffers()
 library = ctypes.CDLL(None)
 library.malloc.restype = ctypes.c_void_p
 
 def resident() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
-
-bytes(20 * {MIB})  # freed at once: by default, buffers up to this size are parts of the heap now
+"""
+FREED = f"""
 before = resident()
 buffers = []
 for _ in range(40):
     buffers.append(bytearray({MIB}))
     library.malloc(50_000)  # never freed; too large for a gap that is left in the heap
 del buffers
+if sys.argv[1] == "return":
+    return_freed_memory()
 print((resident() - before) // {MIB})
 """
+USED_AGAIN = f"""
+bytearray({MIB})
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(50):
+    bytearray({MIB})
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
 
-
-@pytest.mark.skipif(
+pytestmark = pytest.mark.skipif(
     platform.libc_ver()[0] != "glibc" or sys.platform != "linux", reason="glibc on Linux only"
 )
-def test_freed_buffers_are_returned_to_the_system() -> None:
-    def kept(mode: str) -> int:
-        command = [sys.executable, "-c", SCRIPT, mode]
-        return int(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
 
-    assert kept("default") > 30
-    assert kept("set") < 5
+
+def run(script: str, *arguments: str) -> int:
+    command = [sys.executable, "-c", BEGIN + script, *arguments]
+    return int(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
+
+
+def test_freed_buffers_are_returned_to_the_system() -> None:
+    assert run(FREED, "keep") > 30
+    assert run(FREED, "return") < 5
+
+
+def test_a_freed_buffer_is_used_again_without_page_faults() -> None:
+    assert run(USED_AGAIN) < 50

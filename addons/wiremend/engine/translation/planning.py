@@ -41,7 +41,6 @@ def with_translations(
     for target in routed:
         if target.translated is not None and (target.is_refused or target is kept[0]):
             findings += target.translated.findings
-    call = replace(call, findings=tuple(findings))
     if not kept:
         first = routed[0].translated
         assert first is not None
@@ -49,7 +48,12 @@ def with_translations(
         answer = _search_answer(call, received, facts, first.conversation) or error_response(
             call.protocol, first.refusal, host="wiremend", attempts=0, head=None
         )
-        return replace(call, refusal=answer, refusal_reason=first.refusal.message)
+        return replace(
+            call,
+            findings=tuple(findings),
+            refusal=answer,
+            refusal_reason=first.refusal.message,
+        )
     targets = tuple(
         Target(
             it.request.provider,
@@ -60,7 +64,12 @@ def with_translations(
     )
     # An answer can be translated only once it is known to be one, and not an error inside a 200.
     is_translated = any(target.translation is not None for target in targets)
-    return replace(call, targets=targets, raise_errors=call.raise_errors or is_translated)
+    return replace(
+        call,
+        findings=tuple(findings),
+        targets=targets,
+        raise_errors=call.raise_errors or is_translated,
+    )
 
 
 def _search_answer(

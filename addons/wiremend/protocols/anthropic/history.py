@@ -6,8 +6,8 @@ assistant with tool calls must be followed by a turn of the user that starts wit
 https://docs.anthropic.com/en/docs/agents-and-tools/tool-use/implement-tool-use
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from wiremend.protocols.anthropic.request import (
@@ -129,19 +129,28 @@ class Turn:
 
     role: str
     messages: list[tuple[int, dict[str, Any]]]
+    _blocks: dict[str, list[tuple[Path, dict[str, Any]]]] = field(default_factory=dict)
+    """The content blocks by type."""
 
-    def blocks(self, kind: str) -> Iterator[tuple[Path, dict[str, Any]]]:
-        """Yield the content blocks of one type, each with its path."""
-        for index, message in self.messages:
-            for path, block in objects(message.get("content"), ("messages", index, "content")):
-                if block.get("type") == kind:
-                    yield path, block
+    def add(self, index: int, message: dict[str, Any]) -> None:
+        """Add the message at this index."""
+        self.messages.append((index, message))
+        content = message.get("content")
+        for number, block in enumerate(content if isinstance(content, list) else ()):
+            kind = block.get("type") if isinstance(block, dict) else None
+            if isinstance(kind, str):
+                path = ("messages", index, "content", number)
+                self._blocks.setdefault(kind, []).append((path, block))
+
+    def blocks(self, kind: str) -> Sequence[tuple[Path, dict[str, Any]]]:
+        """Return the content blocks of one type, each with its path."""
+        return self._blocks.get(kind, ())
 
     @property
     def calls(self) -> dict[str, None]:
         """The ids of the calls of the client's tools, in order."""
-        ids = (block.get("id") for _, block in self.blocks("tool_use"))
-        return dict.fromkeys(call_id for call_id in ids if isinstance(call_id, str))
+        ids = [block.get("id") for _, block in self.blocks("tool_use")]
+        return {call_id: None for call_id in ids if isinstance(call_id, str)}
 
 
 def turns_of(request: dict[str, Any]) -> list[Turn]:
@@ -154,7 +163,7 @@ def turns_of(request: dict[str, Any]) -> list[Turn]:
             continue  # instructions do not end a turn
         if not turns or turns[-1].role != role:
             turns.append(Turn(role, []))
-        turns[-1].messages.append((index, message))
+        turns[-1].add(index, message)
     return turns
 
 
@@ -241,6 +250,8 @@ def drop_empty_text(request: dict[str, Any], edits: Edits, _: MessageTraits, not
     """
     messages = list(objects(request.get("messages"), ("messages",)))
     for path, message in messages:
+        if not any(map(_is_blank_text, dicts_in(message.get("content")))):
+            continue
         blocks = list(objects(message.get("content"), (*path, "content")))
         is_prefill = message.get("role") == "assistant" and path == messages[-1][0]
         not_blank = [at for at, (_, block) in enumerate(blocks) if not _is_blank_text(block)]

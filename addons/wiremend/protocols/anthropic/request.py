@@ -27,7 +27,7 @@ from wiremend.protocols.base.tools import (
     objects_at,
 )
 from wiremend.text.json_edits import Path
-from wiremend.text.json_value import objects
+from wiremend.text.json_value import dicts_in, objects
 from wiremend.text.patterns import text_pattern
 
 ENDPOINTS = Endpoints(
@@ -82,11 +82,10 @@ def tool_mentions(request: Mapping[str, Any]) -> Iterator[Mention]:
 
 def call_ids(request: dict[str, Any]) -> Iterator[tuple[Path, Any]]:
     """Yield the ids of calls and results; not those of the provider's tools (`srvtoolu_…`)."""
-    for path, message in objects(request.get("messages"), ("messages",)):
-        for block_path, block in objects(message.get("content"), (*path, "content")):
-            key = _ID_KEYS.get(str(block.get("type")))
-            if key is not None and key in block:
-                yield (*block_path, key), block[key]
+    for path, block in objects_along(request, "messages", "*", "content", "*"):
+        key = _ID_KEYS.get(str(block.get("type")))
+        if key is not None and key in block:
+            yield (*path, key), block[key]
 
 
 def calls_and_results(request: dict[str, Any]) -> Iterator[CallOrResult | None]:
@@ -146,10 +145,15 @@ def conversation_start(request: Mapping[str, Any]) -> Any:
 
 def has_signed_thinking(request: Mapping[str, Any]) -> bool:
     """Return whether the history contains thinking with a signature, or redacted thinking."""
+    blocks = (
+        block
+        for message in dicts_in(request.get("messages"))
+        for block in dicts_in(message.get("content"))
+    )
     return any(
         block.get("type") == "redacted_thinking"
         or (block.get("type") == "thinking" and block.get("signature"))
-        for _, block in objects_along(request, "messages", "*", "content", "*")
+        for block in blocks
     )
 
 

@@ -7,7 +7,8 @@ from types import MappingProxyType
 from typing import Any, Self
 
 from wiremend.protocols.base.protocol import Protocol
-from wiremend.text.json_edits import Edits, parse
+from wiremend.text import json_value
+from wiremend.text.json_edits import Edits, parse_noting_surrogates
 
 type Headers = tuple[tuple[str, str], ...]
 """Names and values, in order."""
@@ -15,19 +16,34 @@ type Headers = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True)
 class RequestBody:
-    """The body of a request; parsed at most once, on first use of `fields`."""
+    """The body of a request; parsed at most once, when it is first needed."""
 
     raw: bytes = field(repr=False)
     """Without content codings; empty if they cannot be decoded."""
 
+    @classmethod
+    def parsed(cls, raw: bytes, fields: dict[str, Any], may_have_lone_surrogates: bool) -> Self:
+        """Return a body that need not be parsed."""
+        body = cls(raw)
+        body.__dict__["_parsed"] = fields, may_have_lone_surrogates
+        return body
+
     @cached_property
+    def _parsed(self) -> tuple[dict[str, Any] | None, bool]:
+        try:
+            value, may_have_lone_surrogates = parse_noting_surrogates(self.raw)
+        except ValueError:
+            return None, False
+        return value if isinstance(value, dict) else None, may_have_lone_surrogates
+
+    @property
     def fields(self) -> dict[str, Any] | None:
         """The parsed JSON object, not to be modified; None if the body is not a JSON object."""
-        try:
-            value = parse(self.raw)
-        except ValueError:
-            return None
-        return value if isinstance(value, dict) else None
+        return self._parsed[0]
+
+    def edits(self) -> Edits:
+        """Return an empty collection of edits of the body."""
+        return Edits(self.raw, may_have_lone_surrogates=self._parsed[1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +76,16 @@ class RequestDocument:
         """The parsed body, not to be modified; None if it is not a JSON object."""
         return self.content.fields
 
+    def with_headers(self, headers: Headers, path: str | None = None) -> Self:
+        """Return the same request with other headers, and with another path unless it is None."""
+        return type(self)(  # quicker than `replace`, and several times for each call
+            self.protocol,
+            self.path if path is None else path,
+            headers,
+            self.content,
+            self.tool_names_by_sent,
+        )
+
     def edited(
         self, edits: Edits, *, tool_names_by_sent: Mapping[str, str] = MappingProxyType({})
     ) -> Self:
@@ -73,6 +99,17 @@ class RequestDocument:
             return self
         names = {**self.tool_names_by_sent, **tool_names_by_sent}
         return replace(self, content=RequestBody(body), tool_names_by_sent=names)
+
+    def with_member(self, name: str, value: Any) -> Self:
+        """Return the document with another value of an existing member of its body.
+
+        The new body is not parsed.
+        """
+        edits = self.content.edits()
+        edits.replace((name,), json_value.write(value))
+        fields = {**(self.fields or {}), name: value}
+        content = RequestBody.parsed(edits.apply(), fields, edits.may_have_lone_surrogates)
+        return replace(self, content=content)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +137,19 @@ class OutgoingRequest:
             self.host,
             self.port,
             self.document,
+            self.is_configured,
+            self.tls_name,
+        )
+
+    def with_document(self, document: RequestDocument) -> "OutgoingRequest":
+        """Return the same request with another document."""
+        return OutgoingRequest(  # as above
+            self.provider,
+            self.model,
+            self.scheme,
+            self.host,
+            self.port,
+            document,
             self.is_configured,
             self.tls_name,
         )

@@ -8,7 +8,6 @@ from wiremend.protocols.base.document import RequestDocument
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.traits import TargetTraits
 from wiremend.rules.rule import Notes, Rule
-from wiremend.text.json_edits import Edits
 
 NO_RESULT = "The tool call has no result: it was interrupted."
 RESULT_DROPPED = "(a tool result was dropped: its call is not in the conversation)"
@@ -124,12 +123,12 @@ def adapt_history(document: RequestDocument, traits: TargetTraits, notes: Notes)
     on = traits.messages.rules - notes.disabled
     passes = [adapt for rule, adapt in document.protocol.history_passes if rule.code in on]
     fields = document.fields if passes else None
-    edits = Edits(document.body)
+    edits = document.content.edits()
     for adapt in passes:
         if fields is None:
             break
         adapt(fields, edits, traits.messages, notes)
         if not edits.is_empty:  # else the next pass continues with what this one has computed
             document = document.edited(edits)
-            fields, edits = document.fields, Edits(document.body)
+            fields, edits = document.fields, document.content.edits()
     return document

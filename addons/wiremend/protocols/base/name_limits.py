@@ -7,8 +7,9 @@ same name, and the prompt caches of providers keep matching.
 
 import hashlib
 from dataclasses import dataclass
+from functools import cache
 
-from wiremend.text.patterns import linear_pattern
+from wiremend.text.patterns import LinearPattern, linear_pattern
 
 _HASH_CHARACTERS = 8
 _NO_LENGTH = 1_000_000
@@ -29,7 +30,7 @@ class NameLimit:
         """Return whether the target accepts this name."""
         if len(name) > self.length:
             return False
-        return linear_pattern(f"[{self.first}][{self.others}]*+").fullmatch(name) is not None
+        return _names(self.first, self.others).fullmatch(name) is not None
 
     def fit(self, name: str) -> str:
         """Return the name if the target accepts it, else a similar one that it accepts."""
@@ -44,3 +45,9 @@ class NameLimit:
         if not linear_pattern(f"[{self.first}]").match(cleaned):
             cleaned = "t" + cleaned
         return cleaned[: self.length - len(ending)] + ending
+
+
+@cache
+def _names(first: str, others: str) -> LinearPattern[str]:
+    """Return a pattern for names of these characters."""
+    return linear_pattern(f"[{first}][{others}]*+")

@@ -5,11 +5,11 @@ received event and returns the bytes that replace it and its kind; `end` is call
 closed cleanly; `fail` returns the bytes that end the stream in the protocol's error.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from wiremend.protocols.base.client_traits import UNKNOWN_CLIENT, ClientTraits, Deviation
 from wiremend.protocols.base.provider_error import ProviderError
@@ -48,9 +48,20 @@ def has_text(value: Any) -> bool:
     return isinstance(value, str | list | dict) and bool(value)
 
 
+class Run(NamedTuple):
+    """Deltas that follow each other and differ only in their texts."""
+
+    before: bytes
+    """The bytes of each delta before its text."""
+    after: bytes
+    """The bytes behind its text."""
+    texts: Sequence[bytes]
+    """The insides of strings of JSON; none is empty."""
+
+
 @dataclass(slots=True)
 class Repaired:
-    """The result of repairing one event."""
+    """The result of repairing one event, or a run of deltas that need no repair."""
 
     data: bytes
     """The bytes to forward: the original ones, repaired ones, several events, or none."""
@@ -58,6 +69,8 @@ class Repaired:
     findings: list[Finding] = field(default_factory=list)
     error: ProviderError | None = None
     """Set if and only if `kind` is ERROR. `data` then ends the stream for the client."""
+    run: Run | None = field(default=None, compare=False)
+    """What `data` consists of, if it is a run."""
 
 
 def _no_request() -> None:

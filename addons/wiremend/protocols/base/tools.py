@@ -82,19 +82,24 @@ def objects_at(request: dict[str, Any], path: Path) -> Iterator[tuple[Path, dict
             yield (*path, index), entry
 
 
-def objects_along(
-    value: Any, *steps: str, path: Path = ()
-) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Yield the objects at these steps, each with its path; `*` matches every item of a list."""
-    if not steps:
-        if isinstance(value, dict):
-            yield path, value
-    elif steps[0] != "*":
-        if isinstance(value, dict) and steps[0] in value:
-            yield from objects_along(value[steps[0]], *steps[1:], path=(*path, steps[0]))
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from objects_along(item, *steps[1:], path=(*path, index))
+def objects_along(value: Any, *steps: str) -> list[tuple[Path, dict[str, Any]]]:
+    """Return the objects at these steps, each with its path; `*` matches every item of a list."""
+    found: list[tuple[Path, Any]] = [((), value)]
+    for step in steps:
+        if step == "*":
+            found = [
+                ((*path, index), item)
+                for path, items in found
+                if isinstance(items, list)
+                for index, item in enumerate(items)
+            ]
+        else:
+            found = [
+                ((*path, step), owner[step])
+                for path, owner in found
+                if isinstance(owner, dict) and step in owner
+            ]
+    return [(path, item) for path, item in found if isinstance(item, dict)]
 
 
 def mention_at(request: Mapping[str, Any], path: Path, key: str = "name") -> Iterator[Mention]:

@@ -3,11 +3,12 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from types import MappingProxyType
 from typing import Any
 
 from wiremend.protocols.base.name_limits import NameLimit
-from wiremend.text.patterns import whole_pattern
+from wiremend.text.patterns import WholePattern, whole_pattern
 
 _ID_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
@@ -27,7 +28,7 @@ class CallIdLimit:
         shortest = self.longest if self.exact else 1
         if not shortest <= len(call_id) <= self.longest:
             return False
-        return whole_pattern(f"[{self.characters}]++").fullmatch(call_id) is not None
+        return _ids_of(self.characters).fullmatch(call_id) is not None
 
     def fit(self, call_id: str) -> str:
         """Return the id if the target accepts it, else one that is derived from it by hash."""
@@ -40,6 +41,12 @@ class CallIdLimit:
             number, rest = divmod(number, len(_ID_ALPHABET))
             letters.append(_ID_ALPHABET[rest])
         return "".join(letters)
+
+
+@cache
+def _ids_of(characters: str) -> WholePattern[str]:
+    """Return a pattern for ids of these characters."""
+    return whole_pattern(f"[{characters}]++")
 
 
 SHORT_CALL_IDS = CallIdLimit(characters="a-zA-Z0-9", longest=9, exact=True)

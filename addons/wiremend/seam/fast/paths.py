@@ -14,14 +14,15 @@ not there. Each part here replaces one such spot:
     header_lookup  the fields of a head are compared as bytes, and their names are kept
     unseen_logs    no record is made for a log line that no handler would show
     host_names     the last host names that were read are remembered
+    large_reads    what has arrived from a client is read at once
     tls_records    OpenSSL is asked for as many bytes as it has
     collector      what the start has created is left out of garbage collections
 
 A part is installed only if it was written for the code that it replaces: `KNOWN_SOURCES` contains
 digests of that code. So a new version of mitmproxy runs its own code. The option
 `wiremend_fast_paths` disables all parts. Those on hooks are in `hooks.py`, those on messages in
-`messages.py`. The chunks of HTTP/1.1 bodies are read by `seam/http1_trailers.py`, which replaces
-that code anyway.
+`messages.py`, those on bodies in `bodies.py`. The bodies of HTTP/1.1 are read by
+`seam/http1_trailers.py`, which replaces that code anyway.
 """
 
 import gc
@@ -44,11 +45,12 @@ from mitmproxy.proxy import commands, events
 from mitmproxy.proxy import server as proxy_server
 from mitmproxy.proxy.layers import tls
 from mitmproxy.proxy.mode_servers import ProxyConnectionHandler
-from mitmproxy.proxy.server import ConnectionHandler, TimeoutWatchdog
+from mitmproxy.proxy.server import ConnectionHandler, LiveConnectionHandler, TimeoutWatchdog
 from mitmproxy.utils import typecheck
 from OpenSSL import SSL
 
 from wiremend.seam.connections import Commands
+from wiremend.seam.fast.bodies import large_reads
 from wiremend.seam.fast.hooks import (
     hook_fields,
     hook_table,
@@ -63,6 +65,7 @@ KNOWN_SOURCES = frozenset(
         "0ba4541fc6fa15ce",
         "13180532440359de",
         "1f256dc3d66394a0",
+        "2cb1077a21556ca9",
         "350b419ab7284091",
         "367b3317bc2ba45c",
         "38c97e792d1db5b7",
@@ -79,6 +82,7 @@ KNOWN_SOURCES = frozenset(
         "706760d6eecf10cd",
         "76efad3bee98e9b5",
         "85c0e6b656c324e5",
+        "95c3f93e9824e527",
         "95c9f187c70d4d09",
         "9ac7970160526268",
         "9f8b52fd798203c9",
@@ -342,6 +346,11 @@ PARTS = (
         "host_names",
         (url.parse_authority, net_check.is_valid_host, net_check.is_valid_port),
         host_names,
+    ),
+    Part(
+        "large_reads",
+        (LiveConnectionHandler.__init__, ConnectionHandler.handle_connection),
+        large_reads,
     ),
     Part(
         "tls_records",

@@ -72,6 +72,12 @@ class AnthropicReader:
             return self._end(Failure(UNREADABLE))
         return self._read(data)
 
+    def takes_alike(self, number: int) -> bool:
+        """Return whether more text of a part is read without any change of state."""
+        if self._is_ended or self._open is None:
+            return False
+        return self._open[0] == number and not isinstance(self._open[1], Thinking)
+
     def end(self) -> list[AnswerEvent]:
         """Return a failure if the stream had no terminal event."""
         return [] if self._is_ended else self._end(Failure(CUT))

@@ -206,6 +206,15 @@ class AnthropicWriter(AnswerWriter):
     def _add(self, event: PartDelta) -> None:
         self._add_text(event.text)
 
+    def _writes_alike(self, number: int) -> bool:
+        return (
+            self._start is None
+            and self._is_block_open
+            and isinstance(self._part, Text | Refusal | Thinking)
+            and self._sequence is not None
+            and self._sequence.open_part == number
+        )
+
     def _add_text(self, text: str) -> None:
         match self._part:
             case Call(kind=CallKind.CUSTOM):

@@ -84,29 +84,43 @@ CACHE_MARK_PLACE = Rule(
 )
 
 _KEY = "cache_control"
-_TEXT = b'"cache_control"'
-_HOUR = b'"1h"'
 
 
-def _owners(request: dict[str, Any]) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Yield the objects that may have a mark, in order; not schemas and arguments of tools."""
+def _marked(request: dict[str, Any]) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Yield the objects with a mark, in order; not those in schemas and arguments of tools."""
     for path, tool in objects(request.get("tools"), ("tools",)):
-        yield path, tool
-        if isinstance(tool.get("function"), dict):
-            yield (*path, "function"), tool["function"]
-    yield from objects(request.get("system"), ("system",))
+        if _KEY in tool:
+            yield path, tool
+        function = tool.get("function")
+        if isinstance(function, dict) and _KEY in function:
+            yield (*path, "function"), function
+    yield from _marked_in(request.get("system"), ("system",))
     for path, message in objects(request.get("messages"), ("messages",)):
-        for block_path, block in objects(message.get("content"), (*path, "content")):
-            yield from objects(block.get("content"), (*block_path, "content"))
-            yield block_path, block
-        yield path, message
-    yield (), request
+        content = message.get("content")
+        for index, block in enumerate(content if isinstance(content, list) else ()):
+            if isinstance(block, dict):
+                inner = block.get("content")
+                if isinstance(inner, list):
+                    yield from _marked_in(inner, (*path, "content", index, "content"))
+                if _KEY in block:
+                    yield (*path, "content", index), block
+        if _KEY in message:
+            yield path, message
+    if _KEY in request:
+        yield (), request
+
+
+def _marked_in(value: Any, path: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Yield the objects with a mark in the list at `path`."""
+    for index, item in enumerate(value if isinstance(value, list) else ()):
+        if isinstance(item, dict) and _KEY in item:
+            yield (*path, index), item
 
 
 def _marks(request: dict[str, Any]) -> list[tuple[Path, dict[str, Any]]]:
     """Return the marks that are not null, in order, each with the path of its owner."""
     return [
-        (path, owner[_KEY]) for path, owner in _owners(request) if isinstance(owner.get(_KEY), dict)
+        (path, owner[_KEY]) for path, owner in _marked(request) if isinstance(owner[_KEY], dict)
     ]
 
 
@@ -114,8 +128,8 @@ def strip_cache_control(
     request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
 ) -> None:
     """Remove every `cache_control`."""
-    for path, owner in _owners(request):
-        if _KEY in owner and notes.note(CACHE_CONTROL, BodyPlace(path), _KEY, "removed"):
+    for path, _owner in _marked(request):
+        if notes.note(CACHE_CONTROL, BodyPlace(path), _KEY, "removed"):
             edits.remove((*path, _KEY))
 
 
@@ -124,9 +138,7 @@ def drop_surplus_marks(
 ) -> None:
     """Keep the last mark before the messages and the last marks of the messages."""
     most = traits.max_cache_marks
-    if edits.body.count(_TEXT) <= most:
-        return  # without a look at every block
-    paths = [path for path, _ in _marks(request)]
+    paths = [path for path, _ in edits.once(_marks, request)]
     if len(paths) <= most:
         return
     fixed = [path for path in paths if path and path[0] in ("tools", "system")]
@@ -141,10 +153,8 @@ def drop_surplus_marks(
 
 def order_marks(request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes) -> None:
     """Shorten the marks for one hour that follow one for five minutes."""
-    if _HOUR not in edits.body:
-        return
     is_short = False
-    for path, mark in _marks(request):
+    for path, mark in edits.once(_marks, request):
         if mark.get("ttl") != "1h":
             is_short = True
         elif is_short and notes.note(

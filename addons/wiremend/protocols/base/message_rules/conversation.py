@@ -164,7 +164,7 @@ def replace_lone_surrogates(
     _: dict[str, Any], edits: Edits, __: MessageTraits, notes: Notes
 ) -> None:
     """Replace the escapes of half surrogate pairs with U+FFFD."""
-    spans = list(_lone_surrogates(edits.body))
+    spans = list(_lone_surrogates(edits.body)) if edits.may_have_lone_surrogates else []
     if spans and notes.note(
         LONE_SURROGATE, BodyPlace(), f"{len(spans)} lone surrogates", "replaced with U+FFFD"
     ):

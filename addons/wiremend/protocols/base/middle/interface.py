@@ -75,6 +75,10 @@ class StreamReader(Interface):
         """Return what one event contains. Comments, pings and blank lines contain nothing."""
         ...
 
+    def takes_alike(self, number: int) -> bool:
+        """Return whether more text of this open part is read without any change of state."""
+        ...
+
     def end(self) -> list[AnswerEvent]:
         """Return the rest, after the last event: nothing if the stream had its terminal event, else
         its end, or a failure where it is not complete."""
@@ -94,6 +98,17 @@ class StreamWriter(Interface):
 
         After `End` or `Failure` nothing is written any more.
         """
+        ...
+
+    def frame_of_text(self, number: int) -> tuple[bytes, bytes] | None:
+        """Return the bytes around the text in what a delta of a part becomes.
+
+        The text is inside a string of JSON. None if they may differ for a further delta.
+        """
+        ...
+
+    def skip_text(self, number: int, text: str) -> None:
+        """Count the text of such deltas of a part, which are not fed."""
         ...
 
 

@@ -29,6 +29,11 @@ class InSequence:
         self._waiting: dict[int, deque[PartEvent]] = {}
         """The events of the parts behind the open one, in the order of their starts."""
 
+    @property
+    def open_part(self) -> int | None:
+        """The number of the open part, whose events pass at once."""
+        return self._open
+
     def feed(self, event: AnswerEvent) -> list[AnswerEvent]:
         """Return the events that are due now."""
         match event:

@@ -24,6 +24,9 @@ from wiremend.protocols.base.middle.sequence import InSequence
 from wiremend.protocols.base.provider_error import ProviderError
 from wiremend.protocols.base.usage import BYTES_PER_TOKEN, NO_USAGE, Usage
 
+_MARK = "\ue000 the text of a delta \ue000"
+"""Text that no other member of an event contains."""
+
 
 class AnswerWriter(ABC):
     """Writes one stream for a client; each protocol has methods for the kinds of events.
@@ -56,6 +59,23 @@ class AnswerWriter(ABC):
             if not self._is_ended:
                 self._write(due)
         return self._taken()
+
+    def frame_of_text(self, number: int) -> tuple[bytes, bytes] | None:
+        """Return the bytes around the text of a delta; None if they may change."""
+        if self._is_ended or not self._writes_alike(number):
+            return None
+        self._add(PartDelta(number, _MARK))
+        written = self._taken()
+        before, mark, after = written.partition(_MARK.encode())
+        return (before, after) if mark else None
+
+    def skip_text(self, number: int, text: str) -> None:
+        """Count the text of deltas that are not fed."""
+        self._text_bytes += len(text.encode("utf-8", "replace"))
+
+    def _writes_alike(self, number: int) -> bool:
+        """Return whether more text of a part changes no state but its size."""
+        return False
 
     def _taken(self) -> bytes:
         """Return the bytes since the last call."""

@@ -104,6 +104,10 @@ class ChatReader:
             return self._fail(Failure(error_in(chunk) or CUT))
         return list(self._chunk(chunk))
 
+    def takes_alike(self, number: int) -> bool:
+        """Return whether more text of a part is read without any change of state."""
+        return not self._is_ended and self._open is not None and self._open[0] == number
+
     def end(self) -> list[AnswerEvent]:
         """Return the end of a stream without `[DONE]`: a failure unless it has a finish reason."""
         if self._is_ended:

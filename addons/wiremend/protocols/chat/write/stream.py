@@ -241,6 +241,25 @@ class ChatWriter(AnswerWriter):
                     opened.pieces.append(text)
                 self._text_chunk(part, text)
 
+    def _writes_alike(self, number: int) -> bool:
+        opened = self._parts.get(number)
+        return (
+            opened is not None and not opened.is_empty and isinstance(opened.part, Text | Refusal)
+        )
+
+    def frame_of_text(self, number: int) -> tuple[bytes, bytes] | None:
+        """Return the bytes around the text of a delta; None if they may change."""
+        characters = self._characters
+        frame = super().frame_of_text(number)
+        self._characters = characters
+        return frame
+
+    def skip_text(self, number: int, text: str) -> None:
+        """Count the text of deltas that are not fed."""
+        super().skip_text(number, text)
+        if isinstance(self._parts[number].part, Text):
+            self._characters += len(text)
+
     def _call_chunk(self, opened: _OpenPart, call: Call, text: str) -> None:
         if opened.index < 0:
             self._chunk({LEGACY_CALL: {"arguments": text}})

@@ -95,6 +95,10 @@ class GeminiReader:
             return self._fail(Failure(error))
         return self._read(data)
 
+    def takes_alike(self, number: int) -> bool:
+        """Return False: the events of a text are counted, or compared with what follows."""
+        return False
+
     def end(self) -> list[AnswerEvent]:
         """Return the end of the answer; a failure if it has no finish reason."""
         if self._is_ended:

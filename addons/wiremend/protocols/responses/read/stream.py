@@ -143,6 +143,10 @@ class ResponsesReader:
             return self._fail(_UNREADABLE)
         return list(self._read(data, str(data.get("type"))))
 
+    def takes_alike(self, number: int) -> bool:
+        """Return False: the events of a text are counted, or compared with what follows."""
+        return False
+
     def end(self) -> list[AnswerEvent]:
         """Return a failure if the stream had no terminal event."""
         return [] if self._is_ended else self._fail(_CUT)

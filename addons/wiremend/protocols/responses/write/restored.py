@@ -86,6 +86,12 @@ class RestoringWriter:
                 pass  # state and sources are in the items
         return self._frames.taken()
 
+    def frame_of_text(self, number: int) -> None:
+        """Return None: the events of a text are numbered."""
+
+    def skip_text(self, number: int, text: str) -> None:
+        """Do nothing: there is no frame."""
+
     def _own_event(self, event: OwnEvent) -> None:
         if event.type == ITEM_ADDED:
             item = event.data["item"]
