@@ -33,7 +33,7 @@ _SUMMARY_AREA_BYTES = 64 * 1024
 """How much of the end of the log is searched for the summary. Learnt lessons may follow it."""
 PROXYS_UMASK = 0o077
 """The files that the proxy writes contain prompts, so only the user can read them."""
-_QUIET_SECONDS = 3.0
+_QUIET_SECONDS = 5.0
 """How long the proxy may take to end before the user is told what it waits for."""
 _STOP_SECONDS = 10.0
 """How long calls that run when the command has ended may go on."""
