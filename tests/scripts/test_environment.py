@@ -16,6 +16,11 @@ PYTHON = f"""#!/bin/bash
 case "$*" in
 *fcntl*) exec {sys.executable} "$@" ;;
 *python_version*) echo 3.1x ;;
+*--requirement*)
+    for ((number = 0; number < 45; number++)); do echo "Collecting package-$number==1"; done
+    echo "Installing collected packages: package-0, package-1"
+    exit 0
+    ;;
 "-m venv "*) mkdir -p "$3/bin"; cp "$0" "$3/bin/python"; cp "$0" "$3/bin/mitmdump"; echo "$0" ;;
 esac
 """
@@ -140,3 +145,28 @@ def test_without_a_python_the_error_names_what_to_install(checkout: Path) -> Non
     _, errors = finish(process)
     assert process.returncode == 1
     assert "install one, for example with 'pyenv install 3.13'" in errors
+
+
+def test_the_progress_is_printed(checkout: Path) -> None:
+    add_python(checkout.parent / "bin" / "python3.13")
+    process = start(checkout)
+    output, errors = finish(process)
+    assert process.returncode == 0
+    assert "Collecting" not in output + errors
+    lines = (ROOT / "scripts" / "constraints.txt").read_text().splitlines()
+    count = sum("==" in line for line in lines)
+    assert [line for line in errors.splitlines() if "fetched" in line] == [
+        f"wiremend:   fetched 20 of {count}",
+        f"wiremend:   fetched 40 of {count}",
+        "wiremend:   fetched all; unpacking ...",
+    ]
+
+
+def test_packages_that_cannot_be_installed_leave_no_environment(checkout: Path) -> None:
+    add_python(checkout.parent / "bin" / "python3.13")
+    python = checkout.parent / "bin" / "python3.13"
+    python.write_text(python.read_text().replace("    exit 0", "    exit 1"))
+    process = start(checkout)
+    finish(process)
+    assert process.returncode != 0
+    assert not (checkout / ".venv").exists()

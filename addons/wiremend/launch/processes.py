@@ -33,7 +33,7 @@ _SUMMARY_AREA_BYTES = 64 * 1024
 """How much of the end of the log is searched for the summary. Learnt lessons may follow it."""
 PROXYS_UMASK = 0o077
 """The files that the proxy writes contain prompts, so only the user can read them."""
-_QUIET_SECONDS = 3.0
+_QUIET_SECONDS = 5.0
 """How long the proxy may take to end before the user is told what it waits for."""
 _STOP_SECONDS = 10.0
 """How long calls that run when the command has ended may go on."""
@@ -93,8 +93,11 @@ def run_behind(
     *,
     web: bool,
     password: str,
+    variables: Mapping[str, str] = {},
 ) -> Ended:
     """Run a command behind its own proxy, with its own password; return its exit status.
+
+    `variables` are added to the environment of both.
 
     The status is 127 if the command does not exist, 1 if the proxy does not start, and 128 + n if
     signal n ends the command, or arrives before the command has started.
@@ -104,7 +107,8 @@ def run_behind(
         print(f"{program}: {command[0]}: command not found", file=sys.stderr)
         return Ended(127, has_run=False)
     log = ProxyLog.of_run(directory)
-    client = _Client([executable, *command[1:]], trust, directory, password)
+    environment = {**os.environ, **variables}
+    client = _Client([executable, *command[1:]], trust, directory, environment, password)
     ended = _run_with_proxy(program, proxy, client, log, web)
     if ended.has_run:
         _print_summary(log.path, command[0])
@@ -119,13 +123,15 @@ class _Client:
     trust: Mapping[str, str]
     directory: Path
     """Where the password is kept while the command runs, for `run --env`."""
+    environment: Mapping[str, str] = field(repr=False)
+    """Without the proxy."""
     password: str = field(repr=False)
     """Empty if the proxy demands none."""
 
     @contextlib.contextmanager
     def variables(self, port: int) -> Iterator[dict[str, str]]:
         """Yield the command's environment while the proxy listens on this port."""
-        environment = {**os.environ, **clients_environment(port, self.trust, self.password)}
+        environment = {**self.environment, **clients_environment(port, self.trust, self.password)}
         if not self.password:
             yield environment
             return
@@ -138,7 +144,7 @@ def _run_with_proxy(
 ) -> Ended:
     """Start the proxy, run the command, stop the proxy."""
     signals = EndingSignals()
-    with _following(log), _started(proxy, client.password, signals) as process:
+    with _following(log), _started(proxy, client, signals) as process:
         signals.send_to(process, in_foreground=False)
         listening, output = wait_until_listening(process, log, web=web)
         if signals.received:
@@ -210,11 +216,11 @@ def _following(log: ProxyLog) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _started(proxy: list[str], password: str, signals: "EndingSignals") -> Iterator[Process]:
+def _started(proxy: list[str], client: _Client, signals: "EndingSignals") -> Iterator[Process]:
     process = subprocess.Popen(
         proxy,
         # Without PYTHONUNBUFFERED the line with the port stays in the proxy's buffer.
-        env={**_proxys_environment(os.environ, password), "PYTHONUNBUFFERED": "1"},
+        env={**_proxys_environment(client.environment, client.password), "PYTHONUNBUFFERED": "1"},
         # `end_with_launcher` waits for the end of this pipe, which only this process holds open.
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -8,7 +8,7 @@ import shlex
 import socket
 import sys
 import sysconfig
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import wiremend
@@ -56,6 +56,9 @@ options:
                  its password, in HTTPS_PROXY
   --env          print the variables for clients of a running proxy, on port N if --port is given,
                  as shell commands: eval "$({program} --env)"
+  --fake-provider
+                 answer the calls of COMMAND on this machine, with a short text, instead of sending
+                 them to providers; no key, no network. Try it with --faults
   --presets      print the providers that `preset` in [providers.NAME] can name
 {options}  --check-config explain what the configuration does with calls; --probe also sends each
                  provider a tiny one
@@ -87,8 +90,8 @@ WEB_FILTER = '~u "/messages|/completions|/responses|enerateContent" | ~marked | 
 """What mitmweb lists: model calls, and whatever failed or is marked."""
 
 USAGE = """{program} [--port N] [--config FILE] [--allow] [--web] [--no-password]
-           [--faults FILE] [--faults-report FILE] [--plain] [OPTION OF MITMPROXY ...]
-           [-- COMMAND ...]
+           [--faults FILE] [--faults-report FILE] [--plain] [--fake-provider]
+           [OPTION OF MITMPROXY ...] [-- COMMAND ...]
        {program} [--port N] --env
        {program} [--config FILE] [--allow] --check-config [--probe]
        {program} [--port N] [--config FILE] --doctor [-- COMMAND ...]
@@ -121,7 +124,18 @@ def main(program: str, arguments: list[str]) -> int:
     except ValueError as problem:
         print(f"{program}: {problem}", file=sys.stderr)
         return 1
-    return start(program, options, command, passed).status
+    if not options.fake_provider:
+        return start(program, options, command, passed).status
+    if not command:
+        print(f"{program}: --fake-provider needs -- COMMAND", file=sys.stderr)
+        return 1
+    # A start without it does not need what it imports.
+    from wiremend.launch.examining.fake_provider import fake_provider
+
+    with fake_provider(os.environ) as fake:
+        passed += fake.arguments
+        ended = start(program, options, command, passed, is_offline=True, variables=fake.variables)
+    return ended.status
 
 
 def start(
@@ -131,11 +145,12 @@ def start(
     more: Iterable[str] = (),
     *,
     is_offline: bool = False,
+    variables: Mapping[str, str] = {},
 ) -> Ended:
     """Start the proxy, with more arguments, and the command behind it; return how it ended.
 
     Without a command the proxy replaces this process. With `is_offline` the proxy of the user's
-    environment is not used.
+    environment is not used. `variables` are added to the environment of proxy and command.
     """
     try:
         current = configuration(options)
@@ -172,7 +187,14 @@ def start(
             print(f"wiremend: warning: {bypass}", file=sys.stderr)
         password = "" if options.no_password else new_password()
         return run_behind(
-            program, proxy, command, trust, directory, web=options.web, password=password
+            program,
+            proxy,
+            command,
+            trust,
+            directory,
+            web=options.web,
+            password=password,
+            variables=variables,
         )
     has_password = current.config.access.require_password or VARIABLE in os.environ
     return Ended(run_alone(program, proxy, number, trust, has_password=has_password))
@@ -210,6 +232,7 @@ def parser(program: str) -> argparse.ArgumentParser:
     options.add_argument("--presets", action="store_true")
     add_fault_options(options)
     add_mitmproxy_options(options)
+    options.add_argument("--fake-provider", action="store_true")
     options.add_argument("--no-password", action="store_true")
     options.add_argument("--check-config", action="store_true")
     options.add_argument("--probe", action="store_true")

@@ -40,11 +40,12 @@ _NO_SEPARATE_NETWORK = 3
 _SHOWN_LINES = 3
 _SHOWN_CHARACTERS = 160
 _KEY = "wiremend-doctor-no-real-key"
-_KEYS = (
+KEYS = (
     "ANTHROPIC_API_KEY",
     "OPENAI_API_KEY",
     "GEMINI_API_KEY",
 )
+"""The variables without which agents make no call."""
 _OF_HOME = (
     "CLAUDE_CONFIG_DIR",
     "CODEX_HOME",
@@ -124,8 +125,8 @@ def _tried(
         authority = Authority(directory / "authority")
         try:
             with ScriptedProvider(LeafPerName(authority), directory) as provider:
-                provider.script([_reply])
-                provider.script([_RESET, _reply], when=_is_call)
+                provider.script([reply_to])
+                provider.script([_RESET, reply_to], when=_is_call)
                 with Proxy(
                     directory / "proxy",
                     authority,
@@ -147,11 +148,11 @@ def _environment(program: str, proxy: Mapping[str, str], home: Path) -> dict[str
     variables = {**os.environ, **proxy}
     agent = AGENTS.get(Path(program).name)
     if agent is None:
-        return dict.fromkeys(_KEYS, _KEY) | variables
+        return dict.fromkeys(KEYS, _KEY) | variables
     home.mkdir()
     tools = {name: str(Path.home() / folder) for name, folder in _TOOLS.items()}
     own = {name: value for name, value in variables.items() if name not in _OF_HOME}
-    return {**tools, **own, **dict.fromkeys(_KEYS, _KEY), "HOME": str(home)}
+    return {**tools, **own, **dict.fromkeys(KEYS, _KEY), "HOME": str(home)}
 
 
 class _Run:
@@ -262,7 +263,7 @@ def _protocol_of(request: "Received") -> "WireProtocol | None":
     return protocol.name if protocol is not None else None
 
 
-def _reply(request: "Received") -> "Reply":
+def reply_to(request: "Received") -> "Reply":
     """Answer a call with a short text, and any other request with a 404."""
     from wiremend.testing.exchange import Reply
     from wiremend.testing.plays import Play, reply_from
