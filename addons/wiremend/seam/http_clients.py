@@ -26,6 +26,9 @@ from mitmproxy.proxy.layers.http._base import HttpEvent, ReceiveHttp
 from mitmproxy.proxy.layers.http._events import (
     ErrorCode,
     RequestProtocolError,
+    ResponseData,
+    ResponseEndOfMessage,
+    ResponseHeaders,
     ResponseProtocolError,
     ResponseTrailers,
 )
@@ -34,7 +37,14 @@ from mitmproxy.proxy.layers.http._http2 import Http2Client
 from mitmproxy.proxy.layers.http._http_h2 import BufferedH2Connection
 
 from wiremend.rules.containment import fault_of
-from wiremend.seam.connections import Commands, LastRequestSent, connections_of
+from wiremend.seam.connections import (
+    Commands,
+    LastRequestSent,
+    ResponseRead,
+    WholeRequest,
+    connections_of,
+    in_one_write,
+)
 from wiremend.seam.head_limits import (
     DECODED_BLOCK_LIMIT_BYTES,
     BoundedFrameBuffer,
@@ -49,6 +59,8 @@ from wiremend.text.patterns import text_pattern
 _INTERIM_HEAD = text_pattern(rb"HTTP/1\.[01] 1(?!01)\d\d\b")
 
 _START_BYTES = len("HTTP/1.1 100 ")
+_SHORT_BODY_BYTES = 16 * 1024
+"""A longer body is not copied to join it with its head."""
 
 
 class CallHttp1Client(WithTrailers, Http1Client):
@@ -61,6 +73,8 @@ class CallHttp1Client(WithTrailers, Http1Client):
 
     ReceiveTrailers = ResponseTrailers
     buf: HeadBuffer
+    joins_reads = False
+    """Whether the stream of an attempt receives one event for each network read."""
     _may_send_more = False
     _is_broken = False
 
@@ -70,7 +84,17 @@ class CallHttp1Client(WithTrailers, Http1Client):
             return
         stream_id = event.stream_id if isinstance(event, HttpEvent) else self.stream_id
         try:
-            yield from super()._handle_event(event)
+            if type(event) is WholeRequest:
+                yield from self._send_whole(event)
+            elif (
+                self.joins_reads
+                and type(event) is events.DataReceived
+                and stream_id is not None
+                and stream_id < 0  # only calls have negative ids
+            ):
+                yield from self._read_at_once(event, stream_id)
+            else:
+                yield from super()._handle_event(event)
         except Exception as exception:
             self._is_broken = True
             stream_ids = [] if stream_id is None else [stream_id]
@@ -79,6 +103,38 @@ class CallHttp1Client(WithTrailers, Http1Client):
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         self.buf = HeadBuffer()
+
+    def _send_whole(self, event: WholeRequest) -> Commands:
+        """Send a request; a short one is one write, and one TLS record."""
+        sent = (command for part in event.parts() for command in self.send(part))
+        is_short = len(event.request.raw_content or b"") <= _SHORT_BODY_BYTES
+        yield from in_one_write(sent, []) if is_short else sent
+
+    def _read_at_once(self, event: events.DataReceived, stream_id: int) -> Commands:
+        """Do as `Http1Connection` does, but report what was read in one event."""
+        read, chunks = ResponseRead(stream_id), list[bytes]()
+        for command in super()._handle_event(event):
+            part = command.event if type(command) is ReceiveHttp else None
+            if type(part) is ResponseData:
+                chunks.append(part.data)
+                continue
+            if type(part) is ResponseHeaders:
+                read.response = part.response
+                continue
+            if type(part) is ResponseTrailers:
+                read.trailers = part.trailers
+                continue
+            read.is_end = type(part) is ResponseEndOfMessage
+            if chunks or read.response is not None or read.trailers is not None or read.is_end:
+                read.data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+                yield ReceiveHttp(read)
+                was_end, read, chunks = read.is_end, ResponseRead(stream_id), []
+                if was_end:
+                    continue
+            yield command
+        if chunks or read.response is not None or read.trailers is not None:
+            read.data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+            yield ReceiveHttp(read)
 
     def read_headers(self, event: events.ConnectionEvent) -> Commands:
         """Skip interim heads, then do as `Http1Client` does. Refuse a head that is too large."""

@@ -36,6 +36,7 @@ from wiremend.seam.connections import (
     ReadOver,
     connections_of,
     forget_closed,
+    in_one_write,
     note_closed,
 )
 from wiremend.seam.faulty_stream import FaultyCallStream
@@ -192,7 +193,8 @@ def _with_whole_reads_and_writes(original: Callable[..., Commands]) -> Callable[
         try:
             if isinstance(event, events.ConnectionEvent) and _is_forgotten(http_layer, event):
                 return
-            yield from _in_one_write(_with_background(http_layer, _in_one_read(http_layer, event)))
+            source = _with_background(http_layer, _in_one_read(http_layer, event))
+            yield from in_one_write(source, connections_of(http_layer).unwritten)
             note_closed(http_layer, event)
             forget_closed(http_layer)
         except Exception:
@@ -236,32 +238,3 @@ def _with_background(http_layer: HttpLayer, source: Commands) -> Commands:
     if connections.close_when_done is not None and not connections.background:
         command, connections.close_when_done = connections.close_when_done, None
         yield command
-
-
-def _in_one_write(source: Commands) -> Commands:
-    """Yield the same commands; merge consecutive writes to one connection.
-
-    A large message is thousands of writes, since TLS makes one of each record: they are joined
-    once.
-    """
-    waiting: list[commands.SendData] = []
-    for command in source:
-        if type(command) is commands.SendData:
-            if waiting and waiting[0].connection is not command.connection:
-                yield _merged(waiting)
-                waiting = []
-            waiting.append(command)
-            continue
-        if waiting:
-            yield _merged(waiting)
-            waiting = []
-        yield command
-    if waiting:
-        yield _merged(waiting)
-
-
-def _merged(writes: list[commands.SendData]) -> commands.SendData:
-    """Return one write with the data of these; there is at least one."""
-    if len(writes) > 1:
-        writes[0].data = b"".join([write.data for write in writes])
-    return writes[0]

@@ -61,7 +61,7 @@ from wiremend.rules.containment import Fault, FaultLog, contain, fault_of
 from wiremend.seam.call_options import CallOptions, WiremendCallHook
 from wiremend.seam.client_side import ClientSide, response_with_head
 from wiremend.seam.connection_handler import is_behind
-from wiremend.seam.connections import Commands, ReadOver, http_layer_of
+from wiremend.seam.connections import Commands, ReadOver, ResponseRead, http_layer_of
 from wiremend.seam.flow_record import FlowRecord, record_refusal
 from wiremend.seam.flows import (
     answer,
@@ -190,7 +190,7 @@ class CallStream(HttpStream):
         self._options = options = CallOptions(self.flow)
         self._record = FlowRecord(self.flow)
         self._upstream = UpstreamSide(self)
-        self._client = ClientSide(self, self._record, self._memory)
+        self._client = ClientSide(self, self._record, self._memory, self.note_sent)
         yield from self._contained("planning a call", self._start_call(options))
         if self._record.fault is not None:
             yield from self._log_contained()
@@ -453,7 +453,11 @@ class CallStream(HttpStream):
             try:
                 command = source.send(reply)
                 if isinstance(command, SendHttp):
-                    self._note_sent(command)
+                    if command.connection is self.context.client:
+                        self.note_sent(command.event)
+                elif isinstance(command, commands.StartHook) and self.runs_at_once(command):
+                    reply = None
+                    continue
             except StopIteration:
                 break
             except Exception as exception:
@@ -511,12 +515,17 @@ class CallStream(HttpStream):
         """
         return response.status_code == 101 and "upgrade" not in self.flow.request.headers
 
-    def _note_sent(self, command: SendHttp) -> None:
+    def note_sent(self, event: HttpEvent) -> None:
         """Record that the head or the end of the response is sent to the client."""
-        if command.connection is self.context.client:
-            event = command.event
-            self._is_head_sent |= isinstance(event, ResponseHeaders)
-            self._is_end_sent |= isinstance(event, _LAST_EVENTS)
+        self._is_head_sent |= isinstance(event, ResponseHeaders)
+        self._is_end_sent |= isinstance(event, _LAST_EVENTS)
+
+    def runs_at_once(self, hook: commands.StartHook) -> bool:
+        """Call the addons' functions for a hook here, if possible; return whether that is done.
+
+        It is done by mitmproxy unless `fast/calls.py` replaces this.
+        """
+        return False
 
     def _call_event(self, event: events.Event) -> Commands:
         assert self.machine is not None
@@ -524,6 +533,8 @@ class CallStream(HttpStream):
             yield from self._ask(self.machine.proxy_stops)
         elif isinstance(event, events.Wakeup):
             yield from self._ask(self.machine.wake, is_client_behind=is_behind(self.context.client))
+        elif isinstance(event, ResponseRead):
+            yield from self._read_arrived(event)
         elif isinstance(event, ReadOver):
             yield from self._process_read()
         elif isinstance(event, GetHttpConnectionCompleted):
@@ -549,6 +560,25 @@ class CallStream(HttpStream):
             is_too_large = event.code is ErrorCode.RESPONSE_TOO_LARGE
             message = without_quoted_bytes(event.message)
             yield from self._ask(self.machine.attempt_failed, message, is_too_large=is_too_large)
+
+    def _read_arrived(self, event: ResponseRead) -> Commands:
+        """Take all that one network read contains, as long as the attempt lasts."""
+        assert self.machine is not None
+        upstream, number = self._upstream, event.stream_id
+        if number != upstream.attempt_id:
+            return
+        if event.response is not None:
+            yield from self._head_arrived(event.response)
+        if event.data and number == upstream.attempt_id:
+            if self._record.keeps_traffic:
+                self._record.keep_upstream_data(event.data)
+            yield from self._ask(self.machine.body, event.data)
+        if number != upstream.attempt_id:
+            return
+        if event.trailers is not None:
+            upstream.trailers = event.trailers
+        if event.is_end:
+            yield from self._ask(self.machine.body_end)
 
     def _process_read(self) -> Commands:
         """Pass the chunks of one network read to the machine, all at once."""

@@ -13,15 +13,9 @@ from mitmproxy.proxy.layers.http import (
     HTTPMode,
     HttpStream,
     SendHttp,
+    is_h3_alpn,
 )
-from mitmproxy.proxy.layers.http._events import (
-    ErrorCode,
-    RequestData,
-    RequestEndOfMessage,
-    RequestHeaders,
-    RequestProtocolError,
-    RequestTrailers,
-)
+from mitmproxy.proxy.layers.http._events import ErrorCode, RequestProtocolError
 
 from wiremend.engine.machine import Machine
 from wiremend.protocols.base.document import OutgoingRequest
@@ -29,6 +23,7 @@ from wiremend.rules.containment import Fault, contain
 from wiremend.seam.connections import (
     Commands,
     GetAttemptConnection,
+    WholeRequest,
     connections_of,
     http_layer_of,
 )
@@ -48,6 +43,8 @@ class UpstreamSide:
     """The trailers of that response, once they have arrived."""
     attempt_id: int | None = None
     """The stream id of the attempt that has a connection."""
+    sends_whole = False
+    """Whether an HTTP/1.1 connection is given a request in one event."""
     connect_to: tuple[str, int] | None = None
     """Host and port of all connections; None: those of the request, through the upstream proxy."""
 
@@ -210,14 +207,12 @@ class UpstreamSide:
         assert request is not None
         if attempt_id is None or connection is None:
             return
-        content = request.raw_content
-        ends_with_head = not (content or request.trailers)
-        yield SendHttp(RequestHeaders(attempt_id, request, ends_with_head), connection)
-        if content:
-            yield SendHttp(RequestData(attempt_id, content), connection)
-        if request.trailers:
-            yield SendHttp(RequestTrailers(attempt_id, request.trailers), connection)
-        yield SendHttp(RequestEndOfMessage(attempt_id), connection)
+        whole = WholeRequest(attempt_id, request)
+        if self.sends_whole and not (connection.alpn == b"h2" or is_h3_alpn(connection.alpn)):
+            yield SendHttp(whole, connection)
+            return
+        for part in whole.parts():
+            yield SendHttp(part, connection)
 
     def take_head(self, response: http.Response) -> None:
         """Store the response.

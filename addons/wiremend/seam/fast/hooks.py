@@ -179,17 +179,38 @@ def _has_own_hooks(handler: ConnectionHandler) -> bool:
     return type(handler).handle_hook is ProxyConnectionHandler.handle_hook
 
 
-def _run_hook(handler: ConnectionHandler, hook: commands.StartHook) -> bool:
-    """Call the hooks; return whether they have completed. If not, a task completes them."""
+_BEGUN = "wiremend_begun"
+"""The attribute of a hook whose functions were called: the rest, and what it waits for."""
+
+
+def run_at_once(handler: ConnectionHandler, hook: commands.StartHook) -> bool:
+    """Call the hooks; return whether they have completed. If not, the command completes them."""
+    if not _has_own_hooks(handler):
+        return False
+    steps, waiting = _begin_hook(handler, hook)
+    if waiting is not None:
+        hook.__dict__[_BEGUN] = steps, waiting
+    return waiting is None
+
+
+def _begin_hook(
+    handler: ConnectionHandler, hook: commands.StartHook
+) -> tuple[Steps, Awaitable[Any] | None]:
+    """Call the hooks; return the rest and what it waits for, which is None if there is none."""
     args = hook.args()
     (data,) = args
     manager = cast("ProxyConnectionHandler", handler).master.addons
     steps = _resumed(_lifecycle(manager, hook, args), data)
     try:
-        waiting = next(steps, None)
+        return steps, next(steps, None)
     except Exception as exception:
         # It ends a task that nothing waits for, as in mitmproxy.
-        steps, waiting = _failing(exception), _nothing()
+        return _failing(exception), _nothing()
+
+
+def _run_hook(handler: ConnectionHandler, hook: commands.StartHook) -> bool:
+    """Call the hooks; return whether they have completed. If not, a task completes them."""
+    steps, waiting = hook.__dict__.pop(_BEGUN, None) or _begin_hook(handler, hook)
     if waiting is None:
         return True
     create_task(

@@ -15,6 +15,9 @@ not there. Each part here replaces one such spot:
     unseen_logs    no record is made for a log line that no handler would show
     host_names     the last host names that were read are remembered
     tls_records    OpenSSL is asked for as many bytes as it has
+    hooks_in_place the hooks of a call are called where its stream waits for them
+    joined_events  a request, and what was read of a response, is one event
+    direct_writes  a response is written without an event for the client's connection
     collector      what the start has created is left out of garbage collections
 
 A part is installed only if it was written for the code that it replaces: `KNOWN_SOURCES` contains
@@ -42,13 +45,17 @@ from mitmproxy.net import check as net_check
 from mitmproxy.net.http import url
 from mitmproxy.proxy import commands, events
 from mitmproxy.proxy import server as proxy_server
+from mitmproxy.proxy.layer import Layer
 from mitmproxy.proxy.layers import tls
+from mitmproxy.proxy.layers.http import HttpLayer
+from mitmproxy.proxy.layers.http._http1 import Http1Connection, Http1Server
 from mitmproxy.proxy.mode_servers import ProxyConnectionHandler
 from mitmproxy.proxy.server import ConnectionHandler, TimeoutWatchdog
 from mitmproxy.utils import typecheck
 from OpenSSL import SSL
 
 from wiremend.seam.connections import Commands
+from wiremend.seam.fast.calls import direct_writes, hooks_in_place, joined_events
 from wiremend.seam.fast.hooks import (
     hook_fields,
     hook_table,
@@ -61,6 +68,7 @@ from wiremend.seam.fast.messages import Replacement, field_types, header_lookup,
 KNOWN_SOURCES = frozenset(
     {
         "0ba4541fc6fa15ce",
+        "1095f6e1581d1780",
         "13180532440359de",
         "1f256dc3d66394a0",
         "350b419ab7284091",
@@ -84,19 +92,23 @@ KNOWN_SOURCES = frozenset(
         "9f8b52fd798203c9",
         "a2b42657ebe8bf6d",
         "a333ab3b51300b44",
+        "aece271029af36e4",
         "b19e37ceb2096421",
         "b60e47c7091fa795",
         "b763c59bc4992e33",
         "ba95afcdfe7033d4",
         "bad3d9f88bdf9269",
+        "cc218a1337c0f5cf",
         "d808a4075a1f266d",
         "d8338265c05d8491",
+        "dc5ed395ce4f0763",
         "dd59639eb7c46701",
         "f2052c18340e99b0",
         "f31abfc72ed98d50",
         "f65088e210cd9cc1",
         "f6e48a4764c85df0",
         "faf0668e22579e8b",
+        "fd88b0fb09ceddbb",
         "ffc1fb69904cbb84",
     }
 )
@@ -350,5 +362,16 @@ PARTS = (
             tls.TLSLayer.receive_data,
         ),
         _tls_records,
+    ),
+    Part(
+        "hooks_in_place",
+        (ConnectionHandler.server_event, Layer.handle_event, ProxyConnectionHandler.handle_hook),
+        hooks_in_place,
+    ),
+    Part("joined_events", (HttpLayer.event_to_child, Http1Connection.read_body), joined_events),
+    Part(
+        "direct_writes",
+        (HttpLayer.event_to_child, Layer.handle_event, Http1Server.send, Http1Connection.mark_done),
+        direct_writes,
     ),
 )
