@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
+from operator import itemgetter
 
 from mitmproxy import http
 
@@ -15,6 +16,7 @@ from wiremend.protocols.base.protocol import Protocol
 from wiremend.text.content_coding import UndecodableBody, decode_whole
 
 _CODING = b"content-encoding"
+_name_of = itemgetter(0)
 DECODED_LIMIT_BYTES = 64 * 1024 * 1024
 """A coded body that is longer than this when it is decoded is not read."""
 
@@ -40,10 +42,7 @@ def body_of(message: http.Message) -> bytes | None:
 
 def is_coded(message: http.Message) -> bool:
     """Return whether a message has a header with content codings."""
-    for name, _ in message.headers.fields:
-        if len(name) == len(_CODING) and name.lower() == _CODING:
-            return True
-    return False
+    return _CODING in map(bytes.lower, map(_name_of, message.headers.fields))
 
 
 def copy_of[M: http.Message](message: M) -> M:

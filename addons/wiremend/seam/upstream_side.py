@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from mitmproxy import http
 from mitmproxy.connection import Connection
-from mitmproxy.net.http.validate import validate_headers
+from mitmproxy.net.http import validate
 from mitmproxy.net.server_spec import ServerSpec
 from mitmproxy.proxy import commands
 from mitmproxy.proxy.layers.http import (
@@ -224,7 +224,7 @@ class UpstreamSide:
             raise ValueError("status 101")
         options = self._stream.context.options
         if options.validate_inbound_headers and response.status_code != 204:
-            validate_headers(response)
+            validate.validate_headers(response)
         self.response = response
 
     def start_read(self, data: bytes) -> bool:

@@ -58,6 +58,8 @@ class Repaired:
     findings: list[Finding] = field(default_factory=list)
     error: ProviderError | None = None
     """Set if and only if `kind` is ERROR. `data` then ends the stream for the client."""
+    value: Any = None
+    """What was parsed of the event, if `data` is that event unchanged."""
 
 
 def _no_request() -> None:

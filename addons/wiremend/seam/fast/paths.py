@@ -13,7 +13,11 @@ not there. Each part here replaces one such spot:
     field_types    the types of a message's fields are read once, not for each message
     header_lookup  the fields of a head are compared as bytes, and their names are kept
     unseen_logs    no record is made for a log line that no handler would show
+    head_lines     the lines of a head are read without exceptions
+    head_checks    the names in a head are checked at once
     host_names     the last host names that were read are remembered
+    urls           the last URLs without a query that were read are remembered
+    context_forks  a copied context makes no server that it drops
     tls_records    OpenSSL is asked for as many bytes as it has
     hooks_in_place the hooks of a call are called where its stream waits for them
     joined_events  a request, and what was read of a response, is one event
@@ -42,9 +46,11 @@ from mitmproxy.addons.onboarding import Onboarding
 from mitmproxy.connection import ConnectionState
 from mitmproxy.coretypes import multidict
 from mitmproxy.net import check as net_check
-from mitmproxy.net.http import url
+from mitmproxy.net.http import url, validate
+from mitmproxy.net.http.http1 import read
 from mitmproxy.proxy import commands, events
 from mitmproxy.proxy import server as proxy_server
+from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layer import Layer
 from mitmproxy.proxy.layers import tls
 from mitmproxy.proxy.layers.http import HttpLayer
@@ -63,7 +69,16 @@ from wiremend.seam.fast.hooks import (
     log_entries,
     served_pages,
 )
-from wiremend.seam.fast.messages import Replacement, field_types, header_lookup, host_names
+from wiremend.seam.fast.messages import (
+    Replacement,
+    context_forks,
+    field_types,
+    head_checks,
+    head_lines,
+    header_lookup,
+    host_names,
+    urls,
+)
 
 KNOWN_SOURCES = frozenset(
     {
@@ -71,6 +86,8 @@ KNOWN_SOURCES = frozenset(
         "1095f6e1581d1780",
         "13180532440359de",
         "1f256dc3d66394a0",
+        "25431c611ea39d3f",
+        "27b46f4337ba25c6",
         "350b419ab7284091",
         "367b3317bc2ba45c",
         "38c97e792d1db5b7",
@@ -82,6 +99,7 @@ KNOWN_SOURCES = frozenset(
         "5bff03c1afa25bb7",
         "602d253086c75a35",
         "62d6d57d43dd1a2e",
+        "66807318a8b7a7b7",
         "6859c2d9c826806e",
         "6e42e075ee5fa3df",
         "706760d6eecf10cd",
@@ -102,7 +120,9 @@ KNOWN_SOURCES = frozenset(
         "d808a4075a1f266d",
         "d8338265c05d8491",
         "dc5ed395ce4f0763",
+        "dd52bbec90eacace",
         "dd59639eb7c46701",
+        "e7647a94704363e7",
         "f2052c18340e99b0",
         "f31abfc72ed98d50",
         "f65088e210cd9cc1",
@@ -355,6 +375,10 @@ PARTS = (
         (url.parse_authority, net_check.is_valid_host, net_check.is_valid_port),
         host_names,
     ),
+    Part("head_lines", (read._read_headers,), head_lines),
+    Part("head_checks", (validate.validate_headers, validate.parse_content_length), head_checks),
+    Part("urls", (url.parse,), urls),
+    Part("context_forks", (Context,), context_forks),
     Part(
         "tls_records",
         (
