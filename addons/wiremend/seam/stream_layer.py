@@ -104,6 +104,8 @@ class CallStream(HttpStream):
     _refusal: Respond | None = None
     """The response to a call that cannot be held beside others, or lacks its key."""
     _refusal_reason = TOO_MUCH_HELD
+    _wakeup: commands.RequestWakeup | None = None
+    """The wake-up that was requested last."""
 
     def __init__(self, context: Any, stream_id: int) -> None:
         super().__init__(context, stream_id)
@@ -498,12 +500,28 @@ class CallStream(HttpStream):
             if is_over and not self._depth and upstream is not None and upstream.is_over:
                 self._let_go()
 
+    def _cancel_wakeup(self) -> None:
+        """Cancel the wake-up that was requested last: there is an earlier one, or none is needed.
+
+        The machine requests another one at each wake-up.
+        """
+        wakeup, self._wakeup = self._wakeup, None
+        if wakeup is not None:
+            self.forgets_wakeup(wakeup)
+
+    def forgets_wakeup(self, wakeup: commands.RequestWakeup) -> None:
+        """Cancel a wake-up, if possible.
+
+        mitmproxy has no command for that. Without `fast/calls.py` it has no effect when it happens.
+        """
+
     def _let_go(self) -> None:
         """Drop the bodies of a call that has ended.
 
-        A pending wake-up, and cycles until they are collected, keep this stream for some time.
+        Cycles keep this stream until they are collected, and a wake-up that cannot be cancelled.
         """
         self._has_ended = True
+        self._cancel_wakeup()
         self.machine = self._call = None
         del self._upstream, self._client, self._record, self.flow
 
@@ -653,7 +671,9 @@ class CallStream(HttpStream):
                 if not (yield from self._client.show_head(head, self._upstream.response)):
                     yield from self._end_killed()
             case WakeAt(when):
-                yield commands.RequestWakeup(max(0.0, when - time.monotonic()))
+                self._cancel_wakeup()
+                self._wakeup = commands.RequestWakeup(max(0.0, when - time.monotonic()))
+                yield self._wakeup
             case StartAttempt(_, fresh, target):
                 if isinstance(self._call, Call):
                     self._upstream.address(self._call.request_for(target))

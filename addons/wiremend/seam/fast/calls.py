@@ -21,7 +21,7 @@ from mitmproxy.proxy.layers.http._hooks import HttpRequestHeadersHook
 from wiremend.seam.client_side import ClientSide
 from wiremend.seam.connection_handler import handler_of
 from wiremend.seam.connections import Commands, connections_of
-from wiremend.seam.fast.hooks import run_at_once
+from wiremend.seam.fast.hooks import cancel_timer, run_at_once
 from wiremend.seam.fast.messages import Replacement
 from wiremend.seam.http1_trailers import WITHOUT_BODY, CallHttp1Server
 from wiremend.seam.http_clients import CallHttp1Client
@@ -52,6 +52,23 @@ def hooks_in_place() -> Sequence[Replacement]:
         return run_at_once(handler, hook)
 
     return [(CallStream, "runs_at_once", runs_at_once)]
+
+
+# ended_timers
+
+
+def ended_timers() -> Sequence[Replacement]:
+    """Cancel the timers of calls that have ended, instead of waking all layers for nothing."""
+
+    def forgets_wakeup(stream: CallStream, wakeup: commands.RequestWakeup) -> None:
+        handler = handler_of(stream.context.client)
+        if handler is None or not cancel_timer(handler, wakeup):
+            return
+        for layer in stream.context.layers:
+            if isinstance(layer, HttpLayer):
+                layer.command_sources.pop(wakeup, None)
+
+    return [(CallStream, "forgets_wakeup", forgets_wakeup)]
 
 
 # joined_events

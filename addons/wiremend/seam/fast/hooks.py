@@ -282,11 +282,16 @@ def _execute(handler: ConnectionHandler, command: commands.Command) -> None:
             raise RuntimeError(f"Unexpected command: {command}")
 
 
+_TIMER = "wiremend_timer"
+"""The attribute of a command with its timer, until it expires."""
+
+
 def _start_timer(handler: ConnectionHandler, command: commands.RequestWakeup) -> None:
     """Start a timer of the event loop. `handle_client` cancels what is in `wakeup_timer`."""
 
     def expire() -> None:
         timers.discard(timer)
+        command.__dict__.pop(_TIMER, None)
         create_task(
             handler.server_event(events.Wakeup(command)),
             name="wakeup",
@@ -295,8 +300,18 @@ def _start_timer(handler: ConnectionHandler, command: commands.RequestWakeup) ->
         )
 
     timers: set[Any] = handler.wakeup_timer
-    timer = asyncio.get_running_loop().call_later(command.delay, expire)
+    timer = command.__dict__[_TIMER] = asyncio.get_running_loop().call_later(command.delay, expire)
     timers.add(timer)
+
+
+def cancel_timer(handler: ConnectionHandler, command: commands.RequestWakeup) -> bool:
+    """Cancel a timer that was started; False if there is none."""
+    timer = command.__dict__.pop(_TIMER, None)
+    if timer is None:
+        return False
+    timer.cancel()
+    handler.wakeup_timer.discard(timer)
+    return True
 
 
 # served_pages

@@ -20,6 +20,7 @@ not there. Each part here replaces one such spot:
     context_forks  a copied context makes no server that it drops
     tls_records    OpenSSL is asked for as many bytes as it has
     hooks_in_place the hooks of a call are called where its stream waits for them
+    ended_timers   the timers of calls that have ended are cancelled
     joined_events  a request, and what was read of a response, is one event
     direct_writes  a response is written without an event for the client's connection
     collector      what the start has created is left out of garbage collections
@@ -61,7 +62,7 @@ from mitmproxy.utils import typecheck
 from OpenSSL import SSL
 
 from wiremend.seam.connections import Commands
-from wiremend.seam.fast.calls import direct_writes, hooks_in_place, joined_events
+from wiremend.seam.fast.calls import direct_writes, ended_timers, hooks_in_place, joined_events
 from wiremend.seam.fast.hooks import (
     hook_fields,
     hook_table,
@@ -392,6 +393,7 @@ PARTS = (
         (ConnectionHandler.server_event, Layer.handle_event, ProxyConnectionHandler.handle_hook),
         hooks_in_place,
     ),
+    Part("ended_timers", (ConnectionHandler.wakeup, HttpLayer.event_to_child), ended_timers),
     Part("joined_events", (HttpLayer.event_to_child, Http1Connection.read_body), joined_events),
     Part(
         "direct_writes",
