@@ -131,29 +131,27 @@ def http_layer_of(stream: HttpStream) -> HttpLayer:
     return parent
 
 
-def in_one_write(source: Commands, waiting: list[commands.SendData]) -> Commands:
+def in_one_write(source: Commands) -> Commands:
     """Yield the same commands; merge consecutive writes to one connection.
 
     A large message is thousands of writes, since TLS makes one of each record: they are joined
-    once. `waiting` contains the writes that are held back meanwhile.
+    once.
     """
-    try:
-        for command in source:
-            if type(command) is commands.SendData:
-                if waiting and waiting[0].connection is not command.connection:
-                    yield _merged(waiting)
-                waiting.append(command)
-                continue
-            if waiting:
-                yield _merged(waiting)
-            yield command
+    waiting: list[commands.SendData] = []
+    for command in source:
+        if type(command) is commands.SendData:
+            if waiting and waiting[0].connection is not command.connection:
+                yield take_write(waiting)
+            waiting.append(command)
+            continue
         if waiting:
-            yield _merged(waiting)
-    finally:
-        waiting.clear()  # after an exception
+            yield take_write(waiting)
+        yield command
+    if waiting:
+        yield take_write(waiting)
 
 
-def _merged(waiting: list[commands.SendData]) -> commands.SendData:
+def take_write(waiting: list[commands.SendData]) -> commands.SendData:
     """Return one write with the data of these, which is at least one; empty the list."""
     first = waiting[0]
     if len(waiting) > 1:

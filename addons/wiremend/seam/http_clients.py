@@ -108,7 +108,7 @@ class CallHttp1Client(WithTrailers, Http1Client):
         """Send a request; a short one is one write, and one TLS record."""
         sent = (command for part in event.parts() for command in self.send(part))
         is_short = len(event.request.raw_content or b"") <= _SHORT_BODY_BYTES
-        yield from in_one_write(sent, []) if is_short else sent
+        yield from in_one_write(sent) if is_short else sent
 
     def _read_at_once(self, event: events.DataReceived, stream_id: int) -> Commands:
         """Do as `Http1Connection` does, but report what was read in one event."""

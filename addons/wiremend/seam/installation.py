@@ -31,13 +31,14 @@ from wiremend.seam.connection_handler import (
 )
 from wiremend.seam.connections import (
     Commands,
+    Connections,
     GetAttemptConnection,
     LastRequestSent,
     ReadOver,
     connections_of,
     forget_closed,
-    in_one_write,
     note_closed,
+    take_write,
 )
 from wiremend.seam.faulty_stream import FaultyCallStream
 from wiremend.seam.http1_trailers import CallHttp1Server
@@ -190,29 +191,58 @@ def _with_whole_reads_and_writes(original: Callable[..., Commands]) -> Callable[
     """
 
     def handle_event(http_layer: HttpLayer, event: events.Event) -> Commands:
+        connections = connections_of(http_layer)
+        waiting, client = connections.unwritten, http_layer.context.client
         try:
             if isinstance(event, events.ConnectionEvent) and _is_forgotten(http_layer, event):
                 return
-            source = _with_background(http_layer, _in_one_read(http_layer, event))
-            yield from in_one_write(source, connections_of(http_layer).unwritten)
+            for command in _in_one_read(http_layer, connections, event):
+                if type(command) is commands.SendData:
+                    if waiting and waiting[0].connection is not command.connection:
+                        yield take_write(waiting)
+                    waiting.append(command)
+                    continue
+                if waiting:
+                    yield take_write(waiting)
+                if (
+                    connections.background
+                    and isinstance(command, commands.CloseConnection)
+                    and command.connection is client
+                ):
+                    connections.close_when_done = command
+                else:
+                    yield command
+            if waiting:
+                yield take_write(waiting)
+            if connections.close_when_done is not None and not connections.background:
+                command, connections.close_when_done = connections.close_when_done, None
+                yield command
             note_closed(http_layer, event)
-            forget_closed(http_layer)
+            if connections.closed:
+                forget_closed(http_layer)
         except Exception:
-            yield commands.CloseConnection(http_layer.context.client)
+            yield commands.CloseConnection(client)
             raise
+        finally:
+            waiting.clear()  # after an exception
 
-    def _in_one_read(http_layer: HttpLayer, event: events.Event) -> Commands:
-        connections = connections_of(http_layer)
-        outer = connections.reading
-        reading: list[HttpStream] | None = None
-        if isinstance(event, events.DataReceived):
-            reading = []
-        connections.reading = reading
+    def _in_one_read(
+        http_layer: HttpLayer, connections: Connections, event: events.Event
+    ) -> Commands:
+        if not isinstance(event, events.DataReceived):
+            outer, connections.reading = connections.reading, None
+            try:
+                yield from original(http_layer, event)
+            finally:
+                connections.reading = outer
+            return
+        reading: list[HttpStream] = []
+        outer, connections.reading = connections.reading, reading
         try:
             yield from original(http_layer, event)
         finally:
             connections.reading = outer
-        for stream in reading or ():
+        for stream in reading:
             yield from http_layer.event_to_child(stream, ReadOver())
 
     return handle_event
@@ -221,20 +251,3 @@ def _with_whole_reads_and_writes(original: Callable[..., Commands]) -> Callable[
 def _is_forgotten(http_layer: HttpLayer, event: events.ConnectionEvent) -> bool:
     connection = event.connection
     return connection not in http_layer.connections and connection != http_layer.context.server
-
-
-def _with_background(http_layer: HttpLayer, source: Commands) -> Commands:
-    """Yield the same commands; delay closing a client until its background calls have ended."""
-    connections = connections_of(http_layer)
-    for command in source:
-        if (
-            connections.background
-            and isinstance(command, commands.CloseConnection)
-            and command.connection is http_layer.context.client
-        ):
-            connections.close_when_done = command
-        else:
-            yield command
-    if connections.close_when_done is not None and not connections.background:
-        command, connections.close_when_done = connections.close_when_done, None
-        yield command

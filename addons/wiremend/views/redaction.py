@@ -7,6 +7,7 @@ receives the original response (`seam.flows`).
 
 from collections.abc import Iterable, Set
 from functools import partial
+from operator import itemgetter
 from typing import Any
 
 import orjson
@@ -40,6 +41,7 @@ from wiremend.secrets import (
 )
 
 _CODING = b"content-encoding"
+type Fields = tuple[tuple[bytes, bytes], ...]
 _NUMBERS = frozenset({int, float, bool})
 
 
@@ -78,17 +80,26 @@ def issued_secrets_of(flow: http.HTTPFlow) -> frozenset[str]:
     return issued_secrets(body_of(response) or b"", content_type)
 
 
-class SecretNames(dict[bytes, bool]):
-    """Whether the headers with these names are credentials; found once for each name."""
+class SecretNames:
+    """Finds the credentials among the fields of heads; remembers which names are credentials."""
 
-    def __missing__(self, name: bytes) -> bool:
-        if len(self) >= _REMEMBERED_NAMES:
-            self.clear()
-        found = self[name] = is_secret_header(name.decode("latin-1"))
-        return found
+    def __init__(self) -> None:
+        self._places: dict[tuple[bytes, ...], tuple[int, ...]] = {}
+
+    def places(self, fields: Fields) -> tuple[int, ...]:
+        """Return the indices of the fields that are credentials by their names."""
+        names = tuple(map(_name_of, fields))
+        places = self._places.get(names)
+        if places is None:
+            if len(self._places) >= _REMEMBERED_HEADS:
+                self._places.clear()
+            found = [n for n, name in enumerate(names) if is_secret_header(name.decode("latin-1"))]
+            places = self._places[names] = tuple(found)
+        return places
 
 
-_REMEMBERED_NAMES = 1000
+_REMEMBERED_HEADS = 100
+_name_of = itemgetter(0)
 
 
 class FlowSecrets:
@@ -100,8 +111,8 @@ class FlowSecrets:
         self._names = SecretNames() if names is None else names
         self._read: _Head | None = None
         """The head that was searched last."""
-        self._searched: frozenset[tuple[bytes, bytes]] = frozenset()
-        """Its fields."""
+        self._searched: list[tuple[bytes, bytes]] = []
+        """Its fields that are credentials."""
         self._concealed: tuple[_Head, bytes | None] | None = None
         """What the request was after it was redacted."""
         self._concealed_values = 0
@@ -112,11 +123,11 @@ class FlowSecrets:
         head = _head_of(flow)
         is_concealed = self._concealed is not None and self._concealed[0] == head
         if head != self._read and not is_concealed:
-            fields, names, searched = head[0], self._names, self._searched
-            secret = [it for it in fields if names[it[0]] and it not in searched]
-            if secret or b"?" in head[1]:
+            fields, searched = head[0], self._searched
+            secret = [fields[place] for place in self._names.places(fields)]
+            if secret != searched or b"?" in head[1]:
                 self.values |= _secrets_in(secret, flow.request.path)
-            self._read, self._searched = head, frozenset(fields)
+            self._read, self._searched = head, secret
 
     def conceal_request(self, flow: http.HTTPFlow) -> None:
         """Redact the request; see `conceal_request`."""
@@ -135,7 +146,7 @@ class FlowSecrets:
         conceal_answer(flow, values, self._names)
 
 
-type _Head = tuple[tuple[tuple[bytes, bytes], ...], bytes]
+type _Head = tuple[Fields, bytes]
 """The header fields of a request, and its path."""
 
 
@@ -212,10 +223,10 @@ def _masked_if_coded(message: http.Message, values: Set[str]) -> bytes | None:
     return None if masked_content is content else masked_content
 
 
-def _concealed(
-    fields: tuple[tuple[bytes, bytes], ...], values: Set[str], names: SecretNames
-) -> list[tuple[bytes, bytes]]:
-    concealed = [_redacted(field) if names[field[0]] and field[1] else field for field in fields]
+def _concealed(fields: Fields, values: Set[str], names: SecretNames) -> list[tuple[bytes, bytes]]:
+    concealed = list(fields)
+    for place in names.places(fields):
+        concealed[place] = _redacted(fields[place])
     together = b"\n".join([value for _, value in concealed])
     if masked_bytes(together, values) is together:
         return concealed
