@@ -21,6 +21,7 @@ from mitmproxy.connection import Client, Connection, ConnectionState, Server
 from mitmproxy.options import Options
 from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.layer import NextLayer
 from mitmproxy.proxy.layers.http import HttpLayer, HTTPMode
 from mitmproxy.proxy.mode_servers import ProxyConnectionHandler
 from mitmproxy.proxy.server import ConnectionHandler, ConnectionIO
@@ -32,7 +33,7 @@ from wiremend.seam.installation import Seam
 from seam.test_stream_layer import HEAD, LAST, SETTINGS, call, chunk
 
 OWN = ("hook_table", "inline_hooks")
-SHORT = ("hooks_in_place", "ended_timers", "joined_events", "direct_writes")
+SHORT = ("hooks_in_place", "ended_timers", "open_tunnels", "joined_events", "direct_writes")
 TRAILERS = b"0\r\nx-cost: 1\r\n\r\n"
 ERROR = b"HTTP/1.1 500 No\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}"
 BAD = b"HTTP/1.1 400 No\r\ncontent-type: text/plain\r\ncontent-length: 2\r\n\r\nno"
@@ -47,6 +48,13 @@ class Plan:
     def wiremend_call(self, wanted: CallOptions) -> None:
         wanted.features |= {Feature.REPAIR, Feature.RAISE, Feature.RETRY}
         wanted.settings = replace(SETTINGS, timeouts=Timeouts(first_byte=60.0))
+
+
+class Inside:
+    """An addon that expects HTTP inside of tunnels."""
+
+    def next_layer(self, next_layer: NextLayer) -> None:
+        next_layer.layer = HttpLayer(next_layer.context, HTTPMode.transparent)
 
 
 class Recorder:
@@ -152,6 +160,8 @@ class Handler(ProxyConnectionHandler):
 
 
 CALLED = ("client", call())
+CONNECT = ("client", b"CONNECT api.example.com:80 HTTP/1.1\r\nhost: api.example.com:80\r\n\r\n")
+INSIDE = ("client", call().replace(b"http://api.example.com", b"", 1))
 CONVERSATIONS: dict[str, Sequence[tuple[str, bytes]]] = {
     "at once": [CALLED, ("server", HEAD + chunk(GOOD) + LAST)],
     "head, then body": [CALLED, ("server", HEAD), ("server", chunk(GOOD) + LAST)],
@@ -203,6 +213,20 @@ CONVERSATIONS: dict[str, Sequence[tuple[str, bytes]]] = {
         ("client", b"GET http://api.example.com/x HTTP/1.1\r\nhost: api.example.com\r\n\r\n"),
         ("server", HEAD + chunk(b"abc") + LAST),
     ],
+    "in a tunnel": [
+        CONNECT,
+        INSIDE,
+        ("server", HEAD + chunk(GOOD[:500])),
+        ("server", chunk(GOOD[500:]) + LAST),
+        INSIDE,
+        ("server", HEAD + chunk(GOOD) + LAST),
+        ("server", b""),
+        INSIDE,
+        ("client", b""),
+    ],
+    "a tunnel that the client closes": [CONNECT, INSIDE, ("server", HEAD), ("client", b"")],
+    "a tunnel with nonsense": [CONNECT, ("client", b"nonsense\r\n\r\n")],
+    "a tunnel and more at once": [("client", CONNECT[1] + INSIDE[1]), ("server", BAD)],
     "behind the end": [CALLED, ("server", HEAD + chunk(GOOD) + LAST + b"HTTP/1.1 200 OK\r\n\r\n")],
 }
 
@@ -272,7 +296,7 @@ def played(
             master = Master(Options())
             Proxyserver().load(Loader(master))
             handler = Handler(master)
-            master.addons.add(Plan(), Recorder(handler.seen, does))
+            master.addons.add(Plan(), Inside(), Recorder(handler.seen, does))
             return handler
 
         handler = runner.run(made())

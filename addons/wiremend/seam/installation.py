@@ -229,20 +229,14 @@ def _with_whole_reads_and_writes(original: Callable[..., Commands]) -> Callable[
     def _in_one_read(
         http_layer: HttpLayer, connections: Connections, event: events.Event
     ) -> Commands:
-        if not isinstance(event, events.DataReceived):
-            outer, connections.reading = connections.reading, None
-            try:
-                yield from original(http_layer, event)
-            finally:
-                connections.reading = outer
-            return
-        reading: list[HttpStream] = []
+        is_read = isinstance(event, events.DataReceived)
+        reading: list[HttpStream] | None = [] if is_read else None
         outer, connections.reading = connections.reading, reading
         try:
-            yield from original(http_layer, event)
+            yield from connections.handle(original, http_layer, event)
         finally:
             connections.reading = outer
-        for stream in reading:
+        for stream in reading or ():
             yield from http_layer.event_to_child(stream, ReadOver())
 
     return handle_event

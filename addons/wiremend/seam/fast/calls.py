@@ -4,23 +4,25 @@ They concern calls only. Without them, a call takes the same steps, each as a co
 that passes through all layers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from mitmproxy import http
 from mitmproxy.net.http import http1
-from mitmproxy.proxy import commands
-from mitmproxy.proxy.layers.http import HttpLayer
+from mitmproxy.proxy import commands, events
+from mitmproxy.proxy.layers.http import HttpLayer, HTTPMode, HttpStream
 from mitmproxy.proxy.layers.http._base import HttpEvent
 from mitmproxy.proxy.layers.http._events import (
+    ErrorCode,
     ResponseData,
     ResponseEndOfMessage,
     ResponseHeaders,
+    ResponseProtocolError,
 )
 from mitmproxy.proxy.layers.http._hooks import HttpRequestHeadersHook
 
 from wiremend.seam.client_side import ClientSide
 from wiremend.seam.connection_handler import handler_of
-from wiremend.seam.connections import Commands, connections_of
+from wiremend.seam.connections import Commands, Connections, connections_of
 from wiremend.seam.fast.hooks import cancel_timer, run_at_once
 from wiremend.seam.fast.messages import Replacement
 from wiremend.seam.http1_trailers import WITHOUT_BODY, CallHttp1Server
@@ -69,6 +71,76 @@ def ended_timers() -> Sequence[Replacement]:
                 layer.command_sources.pop(wakeup, None)
 
     return [(CallStream, "forgets_wakeup", forgets_wakeup)]
+
+
+# open_tunnels
+
+
+def open_tunnels() -> Sequence[Replacement]:
+    """Pass what is read inside of a CONNECT tunnel to the layer inside, and its writes outside.
+
+    mitmproxy makes messages of HTTP of both, and passes them through a stream.
+    """
+
+    def handle(
+        original: Callable[..., Commands], http_layer: HttpLayer, event: events.Event
+    ) -> Commands:
+        tunnel = _tunnel_in(http_layer) if type(event) is events.DataReceived else None
+        if tunnel is None or not isinstance(event, events.DataReceived):
+            return original(http_layer, event)
+        is_inside = http_layer.connections.get(event.connection) is tunnel
+        if not is_inside and event.connection is not http_layer.context.client:
+            return original(http_layer, event)
+        return _through(tunnel, http_layer, event)
+
+    return [(Connections, "handle", staticmethod(handle))]
+
+
+def _tunnel_in(http_layer: HttpLayer) -> HttpStream | None:
+    """Return the stream of the CONNECT request that a layer has answered, if that is all."""
+    streams = http_layer.streams
+    if len(streams) != 1 or http_layer.mode is HTTPMode.transparent:
+        return None
+    (stream,) = streams.values()
+    client = http_layer.connections.get(http_layer.context.client)
+    if (
+        stream.child_layer is None
+        or stream._handle_event != stream.passthrough
+        or stream._paused
+        or stream.debug
+        or stream.flow.request.method != "CONNECT"
+        or stream.flow.response is None
+        or stream.flow.response.headers.fields
+        or type(client) is not CallHttp1Server
+        or client._paused
+        or client.buf
+        or client.state != client.passthrough
+    ):
+        return None
+    return stream
+
+
+def _through(tunnel: HttpStream, http_layer: HttpLayer, event: events.Event) -> Commands:
+    """Do as `HttpStream.passthrough` and `HttpLayer.event_to_child` do together."""
+    assert tunnel.child_layer is not None
+    client = http_layer.context.client
+    for command in tunnel.child_layer.handle_event(event):
+        if type(command) is commands.SendData:
+            if command.data or command.connection is not client:
+                yield command
+            continue
+        if command.blocking or isinstance(command, commands.RequestWakeup):
+            http_layer.command_sources[command] = tunnel
+        if isinstance(command, commands.OpenConnection):
+            http_layer.connections[command.connection] = tunnel
+        elif isinstance(command, commands.CloseConnection):
+            if command.connection is client:
+                over = ResponseProtocolError(tunnel.stream_id, "EOF", ErrorCode.PASSTHROUGH_CLOSE)
+                yield from http_layer.event_to_child(http_layer.connections[client], over)
+                continue
+            if isinstance(command, commands.CloseTcpConnection):
+                command = commands.CloseConnection(command.connection)
+        yield command
 
 
 # joined_events

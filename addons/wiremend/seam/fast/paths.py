@@ -21,6 +21,7 @@ not there. Each part here replaces one such spot:
     tls_records    OpenSSL is asked for as many bytes as it has
     hooks_in_place the hooks of a call are called where its stream waits for them
     ended_timers   the timers of calls that have ended are cancelled
+    open_tunnels   what is sent inside of a tunnel is not made into messages of HTTP
     joined_events  a request, and what was read of a response, is one event
     direct_writes  a response is written without an event for the client's connection
     collector      what the start has created is left out of garbage collections
@@ -54,7 +55,7 @@ from mitmproxy.proxy import server as proxy_server
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layer import Layer
 from mitmproxy.proxy.layers import tls
-from mitmproxy.proxy.layers.http import HttpLayer
+from mitmproxy.proxy.layers.http import HttpLayer, HttpStream
 from mitmproxy.proxy.layers.http._http1 import Http1Connection, Http1Server
 from mitmproxy.proxy.mode_servers import ProxyConnectionHandler
 from mitmproxy.proxy.server import ConnectionHandler, TimeoutWatchdog
@@ -62,7 +63,13 @@ from mitmproxy.utils import typecheck
 from OpenSSL import SSL
 
 from wiremend.seam.connections import Commands
-from wiremend.seam.fast.calls import direct_writes, ended_timers, hooks_in_place, joined_events
+from wiremend.seam.fast.calls import (
+    direct_writes,
+    ended_timers,
+    hooks_in_place,
+    joined_events,
+    open_tunnels,
+)
 from wiremend.seam.fast.hooks import (
     hook_fields,
     hook_table,
@@ -102,6 +109,7 @@ KNOWN_SOURCES = frozenset(
         "62d6d57d43dd1a2e",
         "66807318a8b7a7b7",
         "6859c2d9c826806e",
+        "6ba31883cc7a06b3",
         "6e42e075ee5fa3df",
         "706760d6eecf10cd",
         "76efad3bee98e9b5",
@@ -111,6 +119,8 @@ KNOWN_SOURCES = frozenset(
         "9f8b52fd798203c9",
         "a2b42657ebe8bf6d",
         "a333ab3b51300b44",
+        "a6df32aba1ae251a",
+        "aa59bc78ffbdcf54",
         "aece271029af36e4",
         "b19e37ceb2096421",
         "b60e47c7091fa795",
@@ -394,6 +404,17 @@ PARTS = (
         hooks_in_place,
     ),
     Part("ended_timers", (ConnectionHandler.wakeup, HttpLayer.event_to_child), ended_timers),
+    Part(
+        "open_tunnels",
+        (
+            HttpLayer._handle_event,
+            HttpLayer.event_to_child,
+            HttpStream.passthrough,
+            Http1Connection.passthrough,
+            Http1Server.send,
+        ),
+        open_tunnels,
+    ),
     Part("joined_events", (HttpLayer.event_to_child, Http1Connection.read_body), joined_events),
     Part(
         "direct_writes",
