@@ -53,6 +53,10 @@ class ReadOver(events.Event):
     """All data of one network read has been passed to the streams."""
 
 
+class Flush(commands.Command):
+    """Makes the writes that wait for further ones. It has no effect of its own."""
+
+
 @dataclass
 class WholeRequest(HttpEvent):
     """Sends the request of an attempt on an HTTP/1.1 connection: all of its events at once."""

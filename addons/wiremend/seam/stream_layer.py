@@ -457,7 +457,9 @@ class CallStream(HttpStream):
                 if isinstance(command, SendHttp):
                     if command.connection is self.context.client:
                         self.note_sent(command.event)
-                elif isinstance(command, commands.StartHook) and self.runs_at_once(command):
+                elif isinstance(command, commands.StartHook) and (
+                    yield from self.run_hook(command)
+                ):
                     reply = None
                     continue
             except StopIteration:
@@ -538,11 +540,12 @@ class CallStream(HttpStream):
         self._is_head_sent |= isinstance(event, ResponseHeaders)
         self._is_end_sent |= isinstance(event, _LAST_EVENTS)
 
-    def runs_at_once(self, hook: commands.StartHook) -> bool:
+    def run_hook(self, hook: commands.StartHook) -> layer.CommandGenerator[bool]:
         """Call the addons' functions for a hook here, if possible; return whether that is done.
 
-        It is done by mitmproxy unless `fast/calls.py` replaces this.
+        It is done by mitmproxy unless `fast/hooks.py` replaces this.
         """
+        yield from ()
         return False
 
     def _call_event(self, event: events.Event) -> Commands:

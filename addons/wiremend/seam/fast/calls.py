@@ -18,43 +18,16 @@ from mitmproxy.proxy.layers.http._events import (
     ResponseHeaders,
     ResponseProtocolError,
 )
-from mitmproxy.proxy.layers.http._hooks import HttpRequestHeadersHook
 
 from wiremend.seam.client_side import ClientSide
 from wiremend.seam.connection_handler import handler_of
-from wiremend.seam.connections import Commands, Connections, connections_of
-from wiremend.seam.fast.hooks import cancel_timer, run_at_once
+from wiremend.seam.connections import Commands, Connections
+from wiremend.seam.fast.hooks import cancel_timer
 from wiremend.seam.fast.messages import Replacement
 from wiremend.seam.http1_trailers import WITHOUT_BODY, CallHttp1Server
 from wiremend.seam.http_clients import CallHttp1Client
 from wiremend.seam.stream_layer import CallStream
 from wiremend.seam.upstream_side import UpstreamSide
-
-# hooks_in_place
-
-
-def hooks_in_place() -> Sequence[Replacement]:
-    """Call the hooks of a stream where it waits for them.
-
-    mitmproxy returns from all layers to call them, and enters all layers with an event when they
-    have completed. That is still so for hooks that wait for something, for those that follow a
-    write which has not been made, and for the first one: many requests that a client sends at once
-    would otherwise be handled in one stack.
-    """
-
-    def runs_at_once(stream: CallStream, hook: commands.StartHook) -> bool:
-        if not hook.blocking or isinstance(hook, HttpRequestHeadersHook) or stream.debug:
-            return False
-        handler = handler_of(stream.context.client)
-        if handler is None:
-            return False
-        for layer in stream.context.layers:
-            if isinstance(layer, HttpLayer) and connections_of(layer).unwritten:
-                return False
-        return run_at_once(handler, hook)
-
-    return [(CallStream, "runs_at_once", runs_at_once)]
-
 
 # ended_timers
 

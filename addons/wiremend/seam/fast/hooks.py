@@ -12,11 +12,17 @@ from mitmproxy import addonmanager, exceptions, flow, hooks, http, log
 from mitmproxy.addonmanager import AddonManager
 from mitmproxy.addons.onboarding import Onboarding
 from mitmproxy.proxy import commands, events
+from mitmproxy.proxy.layer import CommandGenerator
+from mitmproxy.proxy.layers.http import HttpLayer
+from mitmproxy.proxy.layers.http._hooks import HttpRequestHeadersHook
 from mitmproxy.proxy.mode_servers import ProxyConnectionHandler
 from mitmproxy.proxy.server import ConnectionHandler, ConnectionIO
 from mitmproxy.utils.asyncio_utils import create_task
 
+from wiremend.seam.connection_handler import handler_of
+from wiremend.seam.connections import Flush, connections_of
 from wiremend.seam.fast.messages import Replacement
+from wiremend.seam.stream_layer import CallStream
 
 Steps = Generator[Awaitable[Any], None, None]
 """Calls hooks, and yields what has to be awaited in between."""
@@ -143,7 +149,7 @@ def inline_hooks() -> Sequence[Replacement]:
     """Replace `server_event`, which creates a task for each hook and for each timer.
 
     The task has to wait until `server_event` has ended. Most hooks complete at once, so the event
-    that follows is handled here.
+    that follows is handled here, and those of calls are called where the stream waits for them.
     """
 
     async def server_event(handler: ConnectionHandler, event: events.Event) -> None:
@@ -163,7 +169,10 @@ def inline_hooks() -> Sequence[Replacement]:
             except Exception:
                 handler.log("mitmproxy has crashed!", logging.ERROR, exc_info=True)
 
-    return [(ConnectionHandler, "server_event", server_event)]
+    return [
+        (ConnectionHandler, "server_event", server_event),
+        (CallStream, "run_hook", _run_hook_in_place),
+    ]
 
 
 def _write(handler: ConnectionHandler, command: commands.SendData) -> None:
@@ -183,10 +192,26 @@ _BEGUN = "wiremend_begun"
 """The attribute of a hook whose functions were called: the rest, and what it waits for."""
 
 
-def run_at_once(handler: ConnectionHandler, hook: commands.StartHook) -> bool:
-    """Call the hooks; return whether they have completed. If not, the command completes them."""
-    if not _has_own_hooks(handler):
+def _run_hook_in_place(stream: CallStream, hook: commands.StartHook) -> CommandGenerator[bool]:
+    """Call the hooks of a stream where it waits for them; return whether they have completed.
+
+    mitmproxy returns from all layers to call them, and enters all layers with an event when they
+    have completed. That is still so for hooks that wait for something, and for the first one of a
+    request: many requests that a client sends at once would otherwise be handled in one stack.
+    """
+    handler = handler_of(stream.context.client)
+    if (
+        handler is None
+        or not hook.blocking
+        or isinstance(hook, HttpRequestHeadersHook)
+        or stream.debug
+        or not _has_own_hooks(handler)
+    ):
         return False
+    for layer in stream.context.layers:
+        if isinstance(layer, HttpLayer) and connections_of(layer).unwritten:
+            yield Flush()
+            break
     steps, waiting = _begin_hook(handler, hook)
     if waiting is not None:
         hook.__dict__[_BEGUN] = steps, waiting
@@ -278,6 +303,8 @@ def _execute(handler: ConnectionHandler, command: commands.Command) -> None:
             )
         case commands.Log():
             handler.log(command.message, command.level)
+        case Flush():
+            pass  # what was held back until now has been written
         case _:
             raise RuntimeError(f"Unexpected command: {command}")
 

@@ -6,7 +6,7 @@ not there. Each part here replaces one such spot:
 
     hook_table     which addons have a hook is determined once, not for each event
     log_entries    no deprecated log entry is made unless an addon wants it
-    inline_hooks   hooks and timers run without a task of their own
+    inline_hooks   hooks and timers run without a task, and the hooks of a call where it waits
     served_pages   only requests for mitmproxy's own pages are awaited
     hook_fields    the arguments of a hook are read without `dataclasses.fields`
     plain_options  options with immutable values are not copied when they are read
@@ -19,7 +19,6 @@ not there. Each part here replaces one such spot:
     urls           the last URLs without a query that were read are remembered
     context_forks  a copied context makes no server that it drops
     tls_records    OpenSSL is asked for as many bytes as it has
-    hooks_in_place the hooks of a call are called where its stream waits for them
     ended_timers   the timers of calls that have ended are cancelled
     open_tunnels   what is sent inside of a tunnel is not made into messages of HTTP
     joined_events  a request, and what was read of a response, is one event
@@ -66,7 +65,6 @@ from wiremend.seam.connections import Commands
 from wiremend.seam.fast.calls import (
     direct_writes,
     ended_timers,
-    hooks_in_place,
     joined_events,
     open_tunnels,
 )
@@ -337,6 +335,7 @@ PARTS = (
             ConnectionHandler.server_event,
             ConnectionHandler.hook_task,
             ConnectionHandler.wakeup,
+            Layer.handle_event,
             TimeoutWatchdog,
             ProxyConnectionHandler.handle_hook,
             flow.Flow.wait_for_resume,
@@ -397,11 +396,6 @@ PARTS = (
             tls.TLSLayer.receive_data,
         ),
         _tls_records,
-    ),
-    Part(
-        "hooks_in_place",
-        (ConnectionHandler.server_event, Layer.handle_event, ProxyConnectionHandler.handle_hook),
-        hooks_in_place,
     ),
     Part("ended_timers", (ConnectionHandler.wakeup, HttpLayer.event_to_child), ended_timers),
     Part(
