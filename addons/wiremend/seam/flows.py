@@ -74,7 +74,12 @@ def replace_content(message: http.Message, body: bytes) -> None:
 
 def document_of(request: http.Request, protocol: Protocol) -> RequestDocument:
     """Return the document of a request. Its body is empty if it cannot be decoded."""
-    headers = tuple(request.headers.items(multi=True))
+    headers = tuple(
+        [
+            (name.decode("utf-8", "surrogateescape"), value.decode("utf-8", "surrogateescape"))
+            for name, value in request.headers.fields  # as mitmproxy decodes them
+        ]
+    )
     return RequestDocument.of(protocol, request.path, body_of(request) or b"", headers)
 
 

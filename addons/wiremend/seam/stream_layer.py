@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from logging import DEBUG, INFO, WARNING
 from typing import Any
-from weakref import WeakSet, finalize
+from weakref import WeakSet
 
 from mitmproxy import flow as mitmproxy_flow
 from mitmproxy import http
@@ -121,8 +121,11 @@ class CallStream(HttpStream):
         self._is_end_sent = False
         self._is_record_fault_logged = False
         self._memory = self.account.share()
-        # A stream that is lost in a crash holds its memory until it is collected, and so does this.
-        finalize(self, self._memory.release)
+
+    def __del__(self) -> None:
+        """Release the memory of a stream that is lost in a crash, when it is collected."""
+        if memory := self.__dict__.get("_memory"):
+            memory.release()
 
     def __repr__(self) -> str:
         return super().__repr__() if self.machine is None else f"CallStream({self.machine})"  # type: ignore[no-untyped-call]
