@@ -32,7 +32,7 @@ from mitmproxy.test import tflow, tutils
 from OpenSSL import SSL
 from wiremend.seam.fast import paths as fast_paths
 from wiremend.seam.fast.paths import PARTS, FastPaths, Part
-from wiremend.seam.http1_trailers import _ChunkedReader
+from wiremend.seam.http1_trailers import TrailersReader
 from wiremend.testing.certificates import Authority, Leaf
 
 BY_NAME = {part.name: part for part in PARTS}
@@ -845,11 +845,11 @@ REST = st.sampled_from(
 @given(CHUNKS, REST, st.lists(st.integers(0, 200), max_size=6))
 def test_chunks_are_read_as_h11_reads_them(body: bytes, rest: bytes, places: list[int]) -> None:
     pieces = split_at(body + rest, places)
-    assert read_body(_ChunkedReader(), pieces) == read_body(ChunkedReader(), pieces)
+    assert read_body(TrailersReader(), pieces) == read_body(ChunkedReader(), pieces)
 
 
 def test_all_chunks_of_one_read_are_one_event() -> None:
-    buffer, reader = ReceiveBuffer(), _ChunkedReader()
+    buffer, reader = ReceiveBuffer(), TrailersReader()
     buffer += b"1\r\na\r\n2\r\nbc\r\n0\r\n\r\n"
     event = reader(buffer)
     assert isinstance(event, h11.Data)
