@@ -322,7 +322,7 @@ def test_a_conversation_is_the_same(
 ) -> None:
     """Contracts 4, 7, 9, 13, 17 and 18."""
     own, _ = played(steps, does)
-    for names in (*((name,) for name in SHORT), SHORT):
+    for names in (SHORT, *((name,) for name in SHORT if does is nothing)):
         with installed(*names):
             short, _ = played(steps, does)
         assert not [line for line in short.seen if "crashed" in line]

@@ -781,14 +781,14 @@ def test_tls_records_are_read_as_before(
         kinds = [line for line in made if not line.startswith("SendData")]  # an alert is random
         return data, ends, kinds, readable
 
-    own, fast = both_ways(run, "tls_records")
+    own, fast = both_ways(run, "tls_records", "tunnel_commands")
     assert own == fast
 
 
 @pytest.mark.parametrize("size", [1, 16_384, 16_385, 100_000])
 def test_tls_records_are_written_completely(leaf: Leaf, size: int) -> None:
     data = b"x" * size
-    own, fast = both_ways(lambda: TlsPeers(leaf).send(data), "tls_records")
+    own, fast = both_ways(lambda: TlsPeers(leaf).send(data), "tls_records", "tunnel_commands")
     assert own == fast == data
 
 

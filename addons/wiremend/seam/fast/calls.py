@@ -18,6 +18,7 @@ from mitmproxy.proxy.layers.http._events import (
     ResponseHeaders,
     ResponseProtocolError,
 )
+from mitmproxy.proxy.tunnel import TunnelLayer, TunnelState
 
 from wiremend.seam.client_side import ClientSide
 from wiremend.seam.connection_handler import handler_of
@@ -114,6 +115,29 @@ def _through(tunnel: HttpStream, http_layer: HttpLayer, event: events.Event) -> 
             if isinstance(command, commands.CloseTcpConnection):
                 command = commands.CloseConnection(command.connection)
         yield command
+
+
+# tunnel_commands
+
+
+def tunnel_commands() -> Sequence[Replacement]:
+    """Replace how a tunnel looks at each command of the layer inside, most of which are writes."""
+
+    def event_to_child(tunnel: TunnelLayer, event: events.Event) -> Commands:
+        if tunnel.tunnel_state is TunnelState.ESTABLISHING and not tunnel.command_to_reply_to:
+            tunnel._event_queue.append(event)
+            return
+        own = tunnel.conn.id
+        for command in tunnel.child_layer.handle_event(event):
+            if isinstance(command, commands.ConnectionCommand) and command.connection.id == own:
+                if type(command) is commands.SendData:
+                    yield from tunnel.send_data(command.data)
+                else:
+                    yield from tunnel._handle_command(command)
+            else:
+                yield command
+
+    return [(TunnelLayer, "event_to_child", event_to_child)]
 
 
 # joined_events

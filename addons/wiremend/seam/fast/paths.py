@@ -21,6 +21,7 @@ not there. Each part here replaces one such spot:
     tls_records    OpenSSL is asked for as many bytes as it has
     ended_timers   the timers of calls that have ended are cancelled
     open_tunnels   what is sent inside of a tunnel is not made into messages of HTTP
+    tunnel_commands  commands of other connections pass through a tunnel unexamined
     joined_events  a request, and what was read of a response, is one event
     direct_writes  a response is written without an event for the client's connection
     collector      what the start has created is left out of garbage collections
@@ -44,7 +45,7 @@ from mitmproxy import addonmanager, flow, hooks, http, log, optmanager
 from mitmproxy.addonmanager import AddonManager
 from mitmproxy.addons.asgiapp import ASGIApp
 from mitmproxy.addons.onboarding import Onboarding
-from mitmproxy.connection import ConnectionState
+from mitmproxy.connection import Connection, ConnectionState
 from mitmproxy.coretypes import multidict
 from mitmproxy.net import check as net_check
 from mitmproxy.net.http import url, validate
@@ -58,6 +59,7 @@ from mitmproxy.proxy.layers.http import HttpLayer, HttpStream
 from mitmproxy.proxy.layers.http._http1 import Http1Connection, Http1Server
 from mitmproxy.proxy.mode_servers import ProxyConnectionHandler
 from mitmproxy.proxy.server import ConnectionHandler, TimeoutWatchdog
+from mitmproxy.proxy.tunnel import TunnelLayer
 from mitmproxy.utils import typecheck
 from OpenSSL import SSL
 
@@ -67,6 +69,7 @@ from wiremend.seam.fast.calls import (
     ended_timers,
     joined_events,
     open_tunnels,
+    tunnel_commands,
 )
 from wiremend.seam.fast.hooks import (
     hook_fields,
@@ -88,8 +91,11 @@ from wiremend.seam.fast.messages import (
 
 KNOWN_SOURCES = frozenset(
     {
+        "04776846f3cf761c",
         "0ba4541fc6fa15ce",
         "1095f6e1581d1780",
+        "119a33642637d420",
+        "11ede598b3b37965",
         "13180532440359de",
         "1f256dc3d66394a0",
         "25431c611ea39d3f",
@@ -408,6 +414,11 @@ PARTS = (
             Http1Server.send,
         ),
         open_tunnels,
+    ),
+    Part(
+        "tunnel_commands",
+        (TunnelLayer.event_to_child, TunnelLayer._handle_command, Connection.__eq__),
+        tunnel_commands,
     ),
     Part("joined_events", (HttpLayer.event_to_child, Http1Connection.read_body), joined_events),
     Part(
