@@ -106,6 +106,10 @@ class CallStream(HttpStream):
     _refusal_reason = TOO_MUCH_HELD
     _wakeup: commands.RequestWakeup | None = None
     """The wake-up that was requested last."""
+    _is_reading = False
+    """Whether parts of one network read are taken: the next wake-up is requested after the last."""
+    _due: float | None = None
+    """When the machine asked to be woken meanwhile."""
 
     def __init__(self, context: Any, stream_id: int) -> None:
         super().__init__(context, stream_id)
@@ -505,6 +509,12 @@ class CallStream(HttpStream):
             if is_over and not self._depth and upstream is not None and upstream.is_over:
                 self._let_go()
 
+    def _new_wakeup(self, when: float) -> commands.RequestWakeup:
+        """Return the command for a wake-up, which replaces the one that was requested last."""
+        self._cancel_wakeup()
+        self._wakeup = commands.RequestWakeup(max(0.0, when - time.monotonic()))
+        return self._wakeup
+
     def _cancel_wakeup(self) -> None:
         """Cancel the wake-up that was requested last: there is an earlier one, or none is needed.
 
@@ -587,10 +597,20 @@ class CallStream(HttpStream):
 
     def _read_arrived(self, event: ResponseRead) -> Commands:
         """Take all that one network read contains, as long as the attempt lasts."""
+        if event.stream_id != self._upstream.attempt_id:
+            return
+        self._is_reading = True
+        try:
+            yield from self._parts_arrived(event)
+        finally:
+            self._is_reading = False
+        due, self._due = self._due, None
+        if due is not None and self.machine is not None and not self.machine.over:
+            yield self._new_wakeup(due)
+
+    def _parts_arrived(self, event: ResponseRead) -> Commands:
         assert self.machine is not None
         upstream, number = self._upstream, event.stream_id
-        if number != upstream.attempt_id:
-            return
         if event.response is not None:
             yield from self._head_arrived(event.response)
         if event.data and number == upstream.attempt_id:
@@ -677,9 +697,10 @@ class CallStream(HttpStream):
                 if not (yield from self._client.show_head(head, self._upstream.response)):
                     yield from self._end_killed()
             case WakeAt(when):
-                self._cancel_wakeup()
-                self._wakeup = commands.RequestWakeup(max(0.0, when - time.monotonic()))
-                yield self._wakeup
+                if self._is_reading:
+                    self._due = when
+                else:
+                    yield self._new_wakeup(when)
             case StartAttempt(_, fresh, target):
                 if isinstance(self._call, Call):
                     self._upstream.address(self._call.request_for(target))

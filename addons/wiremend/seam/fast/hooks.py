@@ -20,8 +20,9 @@ from mitmproxy.proxy.server import ConnectionHandler, ConnectionIO
 from mitmproxy.utils.asyncio_utils import create_task
 
 from wiremend.seam.connection_handler import handler_of
-from wiremend.seam.connections import Flush, connections_of
+from wiremend.seam.connections import Flush, connections_of, http_layer_of
 from wiremend.seam.fast.messages import Replacement
+from wiremend.seam.http1_trailers import CallHttp1Server
 from wiremend.seam.stream_layer import CallStream
 
 Steps = Generator[Awaitable[Any], None, None]
@@ -196,16 +197,16 @@ def _run_hook_in_place(stream: CallStream, hook: commands.StartHook) -> CommandG
     """Call the hooks of a stream where it waits for them; return whether they have completed.
 
     mitmproxy returns from all layers to call them, and enters all layers with an event when they
-    have completed. That is still so for hooks that wait for something, and for the first one of a
-    request: many requests that a client sends at once would otherwise be handled in one stack.
+    have completed. That is still so for hooks that wait for something, and for the first one of
+    requests that a client sends at once, which would otherwise be handled in one stack.
     """
     handler = handler_of(stream.context.client)
     if (
         handler is None
         or not hook.blocking
-        or isinstance(hook, HttpRequestHeadersHook)
         or stream.debug
         or not _has_own_hooks(handler)
+        or (isinstance(hook, HttpRequestHeadersHook) and not _is_alone(stream))
     ):
         return False
     for layer in stream.context.layers:
@@ -216,6 +217,15 @@ def _run_hook_in_place(stream: CallStream, hook: commands.StartHook) -> CommandG
     if waiting is not None:
         hook.__dict__[_BEGUN] = steps, waiting
     return waiting is None
+
+
+def _is_alone(stream: CallStream) -> bool:
+    """Whether the request with this head certainly came neither with others nor behind one."""
+    http_layer = http_layer_of(stream)
+    server = http_layer.connections.get(stream.context.client)
+    length = stream.flow.request.headers.get("content-length", "")
+    is_first = type(server) is CallHttp1Server and len(http_layer.streams) == 1
+    return is_first and length.isdecimal() and len(server.buf) <= int(length)
 
 
 def _begin_hook(
