@@ -223,9 +223,10 @@ def _is_alone(stream: CallStream) -> bool:
     """Whether the request with this head certainly came neither with others nor behind one."""
     http_layer = http_layer_of(stream)
     server = http_layer.connections.get(stream.context.client)
+    if not isinstance(server, CallHttp1Server) or len(http_layer.streams) != 1:
+        return False
     length = stream.flow.request.headers.get("content-length", "")
-    is_first = type(server) is CallHttp1Server and len(http_layer.streams) == 1
-    return is_first and length.isdecimal() and len(server.buf) <= int(length)
+    return length.isdecimal() and len(server.buf) <= int(length)
 
 
 def _begin_hook(
