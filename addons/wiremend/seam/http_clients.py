@@ -17,6 +17,7 @@ from h2.events import (
     TrailersReceived,
 )
 from h2.exceptions import InvalidBodyLengthError
+from h11._receivebuffer import ReceiveBuffer
 from hyperframe.frame import DataFrame, Frame, GoAwayFrame
 from mitmproxy import http
 from mitmproxy.connection import Connection
@@ -88,6 +89,11 @@ class CallHttp1Client(WithTrailers, Http1Client):
         try:
             if type(event) is WholeRequest:
                 yield from self._send_whole(event)
+            elif self._reports_at_once(event) and self.state != self.passthrough:
+                assert isinstance(event, events.DataReceived)
+                buffer: ReceiveBuffer = self.buf
+                buffer += event.data
+                yield from self.state(event)
             else:
                 yield from super()._handle_event(event)
         except Exception as exception:
@@ -154,6 +160,8 @@ class CallHttp1Client(WithTrailers, Http1Client):
                     break
                 if item.data:
                     chunks.append(bytes(item.data))
+                if not buffer._data and isinstance(reader, TrailersReader):
+                    break  # it has nothing more to report
         except h11.ProtocolError as reason:
             error = f"HTTP/1 protocol error: {reason}"
         trailers = reader.take_trailers() if is_end and isinstance(reader, TrailersReader) else None

@@ -1,7 +1,6 @@
 """Parts that replace how mitmproxy makes and reads messages; see `wiremend.seam.fast.paths`."""
 
 import dataclasses
-import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache, lru_cache
 from itertools import chain
@@ -15,6 +14,8 @@ from mitmproxy.net.http import url, validate
 from mitmproxy.net.http.http1 import read
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers import http as layers_http
+
+from wiremend.text.patterns import linear_pattern
 
 Replacement = tuple[object, str, Any]
 """An owner, the name of its attribute, and the new value."""
@@ -144,7 +145,7 @@ def head_lines() -> Sequence[Replacement]:
 def head_checks() -> Sequence[Replacement]:
     """Replace the check of a head, which matches each name and looks at each field."""
     original, name_of = validate.validate_headers, itemgetter(0)
-    are_valid = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-zA-Z\n]+").fullmatch
+    are_valid = linear_pattern(rb"[!#$%&'*+\-.^_`|~0-9a-zA-Z\n]+").fullmatch
     is_length = validate._valid_content_length.match
 
     def validate_headers(message: http.Message) -> None:
