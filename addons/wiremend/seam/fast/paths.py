@@ -21,7 +21,7 @@ not there. Each part here replaces one such spot:
     tls_records    OpenSSL is asked for as many bytes as it has
     ended_timers   the timers of calls that have ended are cancelled
     open_tunnels   what is sent inside of a tunnel is not made into messages of HTTP
-    tunnel_commands  commands of other connections pass through a tunnel unexamined
+    tunnel_commands commands of other connections pass through a tunnel unexamined
     joined_events  a request, and what was read of a response, is one event
     direct_writes  a response is written without an event for the client's connection
     collector      what the start has created is left out of garbage collections
@@ -29,7 +29,7 @@ not there. Each part here replaces one such spot:
 A part is installed only if it was written for the code that it replaces: `KNOWN_SOURCES` contains
 digests of that code. So a new version of mitmproxy runs its own code. The option
 `wiremend_fast_paths` disables all parts. Those on hooks are in `hooks.py`, those on messages in
-`messages.py`. The chunks of HTTP/1.1 bodies are read by `seam/http1_trailers.py`, which replaces
+`messages.py`, those on the way of a call through the layers in `calls.py`. The chunks of HTTP/1.1 bodies are read by `seam/http1_trailers.py`, which replaces
 that code anyway.
 """
 
