@@ -29,8 +29,8 @@ not there. Each part here replaces one such spot:
 A part is installed only if it was written for the code that it replaces: `KNOWN_SOURCES` contains
 digests of that code. So a new version of mitmproxy runs its own code. The option
 `wiremend_fast_paths` disables all parts. Those on hooks are in `hooks.py`, those on messages in
-`messages.py`, those on the way of a call through the layers in `calls.py`. The chunks of HTTP/1.1 bodies are read by `seam/http1_trailers.py`, which replaces
-that code anyway.
+`messages.py`, those on the way of a call through the layers in `calls.py`. The chunks of HTTP/1.1
+bodies are read by `seam/http1_trailers.py`, which replaces that code anyway.
 """
 
 import gc
