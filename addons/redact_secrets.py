@@ -11,7 +11,7 @@ from wiremend.rules.containment import Fault, contain
 from wiremend.seam.addon_hooks import log_fault
 from wiremend.seam.call_options import CallOptions
 from wiremend.seam.flows import drop_content, is_dropped, mark_dropped, name_of
-from wiremend.views.redaction import FlowSecrets, masked_record
+from wiremend.views.redaction import FlowSecrets, SecretNames, masked_record
 
 
 class RedactSecrets(Shell):
@@ -26,6 +26,7 @@ class RedactSecrets(Shell):
         self.fault_log = suite.knowledge.fault_log
         self.secrets: dict[str, FlowSecrets] = {}
         """Those of each live flow. Each provider that it is addressed to adds its own."""
+        self.secret_names = SecretNames()
 
     def request(self, flow: http.HTTPFlow) -> None:
         """Register a flow, which is saved even if it is still live when the proxy ends."""
@@ -88,7 +89,7 @@ class RedactSecrets(Shell):
     def _secrets(self, flow: http.HTTPFlow, content: RequestBody | None = None) -> FlowSecrets:
         secrets = self.secrets.get(flow.id)
         if secrets is None:  # the body is the client's: later it is redacted
-            secrets = self.secrets[flow.id] = FlowSecrets(flow, content)
+            secrets = self.secrets[flow.id] = FlowSecrets(flow, content, self.secret_names)
         secrets.read(flow)
         secrets.values |= self.current.secrets
         return secrets

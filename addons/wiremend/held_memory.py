@@ -21,6 +21,8 @@ COUNTED_AHEAD_BYTES = 16 * 1024
 class Part(Enum):
     """What a call can hold."""
 
+    __hash__ = object.__hash__  # that of `Enum` is a Python function
+
     REQUEST = auto()
     """The request: as it was received, parsed, and adapted to targets."""
     WRITTEN = auto()
@@ -84,7 +86,12 @@ class CallMemory:
 
         Returns False, without effect, if that is beyond the limit, or if the call has ended.
         """
-        if self._is_released or not self._account.move(self._held.get(part, 0), size_bytes):
+        held = self._held.get(part, 0)
+        if self._is_released:
+            return False
+        if size_bytes == held:
+            return True
+        if not self._account.move(held, size_bytes):
             return False
         self._held[part] = size_bytes
         return True

@@ -18,6 +18,7 @@ Everything passes unchanged, which is checked. Each event has another text, so t
 answer for it.
 """
 
+import gc
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -33,6 +34,7 @@ from wiremend.engine.settings import Feature, Knowledge
 from wiremend.protocols.base.document import Headers, OutgoingRequest, RequestDocument
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.registry import recognise
+from wiremend.seam.fast.paths import PARTS, FastPaths
 from wiremend.testing import answers as good
 
 from .addons import Addons
@@ -203,11 +205,16 @@ def _answering(protocol: WireProtocol) -> Work:
 
 @contextmanager
 def proxied() -> Iterator[Playbook]:
-    """Yield one client connection, with the seam and the hooks of all addons."""
-    addons = Addons()
+    """Yield one client connection, with the seam, its fast paths, and the hooks of all addons."""
+    addons, parts = Addons(), FastPaths()
     with playing(addons.plan) as book:
         book.at_hook = addons.hooks
-        yield book
+        assert parts.install(PARTS) == []
+        try:
+            yield book
+        finally:
+            parts.remove()
+            gc.freeze()  # to remove the parts unfreezes what exists
 
 
 def _http_request(protocol: WireProtocol, body: bytes, *, stream: bool) -> bytes:
@@ -307,20 +314,21 @@ def _each(prepare: Callable[[int], Work]) -> Counted:
 
 
 def _through_proxy(make: Callable[[Playbook], Work]) -> Counted:
-    def prepare() -> Work:
-        context = proxied()
-        book = context.__enter__()  # its end is part of the garbage of the work
-        work = make(book)
+    return count(partial(_in_proxy, make))
 
-        def run() -> object:
-            try:
-                return work()
-            finally:
-                context.__exit__(None, None, None)
 
-        return run
+def _in_proxy(make: Callable[[Playbook], Work]) -> Work:
+    context = proxied()
+    book = context.__enter__()  # its end is part of the garbage of the work
+    work = make(book)
 
-    return count(prepare)
+    def run() -> object:
+        try:
+            return work()
+        finally:
+            context.__exit__(None, None, None)
+
+    return run
 
 
 def count_all(only: str = "") -> Iterator[tuple[str, Counted]]:
@@ -355,8 +363,4 @@ def _paths(protocol: WireProtocol) -> dict[str, Callable[[], Counted]]:
 
 
 def _proxied_events(protocol: WireProtocol, events: int) -> Work:
-    context = proxied()
-    book = context.__enter__()
-    work = _proxied_streaming(book, protocol, events)
-    context.__exit__(None, None, None)  # the running call keeps its layers
-    return work
+    return _in_proxy(partial(_proxied_streaming, protocol=protocol, events=events))

@@ -1,5 +1,6 @@
 """Calls whose provider has another protocol: what the machine sends in the client's protocol."""
 
+import itertools
 import json
 
 import pytest
@@ -151,11 +152,15 @@ def test_a_body_beyond_the_memory_is_an_error_and_not_passed_on() -> None:
 
 
 def test_each_attempt_has_an_answer_with_another_id() -> None:
-    numbers = iter([0.1, 0.2, 0.0, 0.3, 0.4])
+    numbers = itertools.count()
     call = machine_of(attempts=2).call
-    machine = CallMachine(call, random=lambda: next(numbers), wall_clock=lambda: 1e9)
-    first = machine._response.translation
+    machine = CallMachine(call, random=lambda: next(numbers) / 100, wall_clock=lambda: 1e9)
     machine.start(0)
+    first = machine._response.translation
+    machine.connected(0, reused=False)
+    machine.attempt_failed(0, "reset")
+    machine.wake(10)
+    assert machine._log.number == 2
     second = machine._response.translation
     assert first is not None
     assert second is not None

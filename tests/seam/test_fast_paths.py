@@ -19,18 +19,20 @@ from mitmproxy.addonmanager import AddonManager
 from mitmproxy.addons.onboarding import Onboarding
 from mitmproxy.connection import Client, ConnectionState, Server
 from mitmproxy.net import check as net_check
-from mitmproxy.net.http import url
+from mitmproxy.net.http import url, validate
+from mitmproxy.net.http.http1 import read
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.layers import http as layers_http
 from mitmproxy.proxy.layers import tls
 from mitmproxy.proxy.layers.http import HttpRequestHook
 from mitmproxy.proxy.mode_servers import ProxyConnectionHandler
 from mitmproxy.proxy.server import ConnectionHandler, ConnectionIO
-from mitmproxy.test import tflow
+from mitmproxy.test import tflow, tutils
 from OpenSSL import SSL
 from wiremend.seam.fast import paths as fast_paths
 from wiremend.seam.fast.paths import PARTS, FastPaths, Part
-from wiremend.seam.http1_trailers import _ChunkedReader
+from wiremend.seam.http1_trailers import TrailersReader
 from wiremend.testing.certificates import Authority, Leaf
 
 BY_NAME = {part.name: part for part in PARTS}
@@ -779,14 +781,14 @@ def test_tls_records_are_read_as_before(
         kinds = [line for line in made if not line.startswith("SendData")]  # an alert is random
         return data, ends, kinds, readable
 
-    own, fast = both_ways(run, "tls_records")
+    own, fast = both_ways(run, "tls_records", "tunnel_commands")
     assert own == fast
 
 
 @pytest.mark.parametrize("size", [1, 16_384, 16_385, 100_000])
 def test_tls_records_are_written_completely(leaf: Leaf, size: int) -> None:
     data = b"x" * size
-    own, fast = both_ways(lambda: TlsPeers(leaf).send(data), "tls_records")
+    own, fast = both_ways(lambda: TlsPeers(leaf).send(data), "tls_records", "tunnel_commands")
     assert own == fast == data
 
 
@@ -843,11 +845,11 @@ REST = st.sampled_from(
 @given(CHUNKS, REST, st.lists(st.integers(0, 200), max_size=6))
 def test_chunks_are_read_as_h11_reads_them(body: bytes, rest: bytes, places: list[int]) -> None:
     pieces = split_at(body + rest, places)
-    assert read_body(_ChunkedReader(), pieces) == read_body(ChunkedReader(), pieces)
+    assert read_body(TrailersReader(), pieces) == read_body(ChunkedReader(), pieces)
 
 
 def test_all_chunks_of_one_read_are_one_event() -> None:
-    buffer, reader = ReceiveBuffer(), _ChunkedReader()
+    buffer, reader = ReceiveBuffer(), TrailersReader()
     buffer += b"1\r\na\r\n2\r\nbc\r\n0\r\n\r\n"
     event = reader(buffer)
     assert isinstance(event, h11.Data)
@@ -885,3 +887,94 @@ def test_only_some_short_host_names_are_remembered() -> None:
         remembered: Any = url.parse_authority
         assert remembered("a.example", False) is remembered("a.example", False)
         assert remembered("a" * 400, False) is not remembered("a" * 400, False)
+
+
+# head_lines, head_checks and urls
+
+
+def outcome(run: Callable[[], object]) -> object:
+    """Return the result, or the exception as text."""
+    try:
+        return run()
+    except Exception as error:
+        return repr(error)
+
+
+LINES = st.lists(
+    st.sampled_from(
+        [b"a: 1", b"B:2 ", b" folded", b"\tfolded", b": no name", b"no colon", b"", b"c : 3", b"d:"]
+    ),
+    max_size=4,
+)
+
+
+@given(LINES)
+def test_the_lines_of_a_head_are_read_as_before(lines: list[bytes]) -> None:
+    def look() -> object:
+        return outcome(lambda: read._read_headers(iter(lines)).fields)
+
+    own, fast = both_ways(look, "head_lines")
+    assert own == fast
+
+
+HEAD_FIELDS = st.lists(
+    st.tuples(
+        st.sampled_from(
+            [
+                *(b"a", b"A-b", b"", b"a b", b"a\n", b"a\nb", b"\xc3"),
+                *(b"Content-Length", b"content-length", b"Transfer-Encoding"),
+            ]
+        ),
+        st.sampled_from([b"1", b"01", b"-1", b"x", b"chunked", b"Chunked", b"gzip", b"", b"1\n"]),
+    ),
+    max_size=4,
+)
+
+
+@given(HEAD_FIELDS, st.sampled_from([0, 100, 200, 204]), st.sampled_from(["HTTP/1.0", "HTTP/1.1"]))
+def test_heads_are_accepted_and_refused_as_before(
+    fields: list[tuple[bytes, bytes]], status: int, version: str
+) -> None:
+    """`status` 0: a request."""
+    message: http.Message = tutils.tresp(status_code=status) if status else tutils.treq()
+    message.headers = http.Headers(fields)
+    message.http_version = version
+
+    def look() -> tuple[object, object]:
+        return (
+            outcome(lambda: validate.validate_headers(message)),
+            outcome(lambda: layers_http.validate_headers(message)),
+        )
+
+    own, fast = both_ways(look, "head_checks")
+    assert own == fast
+
+
+@pytest.mark.parametrize(
+    "target",
+    [b"http://a/b", "https://a:1/b", b"http://a/b?key=secret", b"http:///b", b"http://\xff/", "x"],
+)
+def test_urls_are_read_as_before(target: str | bytes) -> None:
+    def look() -> object:
+        return [outcome(lambda: url.parse(target)) for _ in range(2)]
+
+    own, fast = both_ways(look, "urls")
+    assert own == fast
+
+
+# context_forks
+
+
+def test_a_context_is_copied_as_before() -> None:
+    client = Client(peername=("127.0.0.1", 1), sockname=("127.0.0.1", 2))
+    context = Context(client, options.Options())
+    context.layers.append(Received(Context(client, options.Options())))
+
+    def look() -> dict[str, Any]:
+        copy = context.fork()
+        assert type(copy) is Context
+        assert copy.layers is not context.layers
+        return vars(copy)
+
+    own, fast = both_ways(look, "context_forks")
+    assert own == fast

@@ -1,5 +1,6 @@
 """The schema of a call's record; the docstring of the package has the overview."""
 
+from functools import cached_property
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -196,7 +197,7 @@ class Usage(Stored):
 
     def counts(self) -> UsageCounts:
         """Convert to the type that protocols use."""
-        return UsageCounts(**self.model_dump())
+        return UsageCounts(**dict(self))
 
 
 class CallRecord(Stored):
@@ -246,7 +247,7 @@ class CallRecord(Stored):
     not_kept: str = ""
     """Why traffic that was to be kept is missing or cut; empty if nothing is."""
 
-    @property
+    @cached_property
     def findings(self) -> list[Finding]:
         """All findings, those in the request first."""
         return [stored.finding() for stored in (*self.request_findings, *self.response_findings)]

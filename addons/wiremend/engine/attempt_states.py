@@ -10,6 +10,8 @@ from enum import Enum, auto
 class AttemptState(Enum):
     """What the current attempt does."""
 
+    __hash__ = object.__hash__  # that of `Enum` is a Python function
+
     NEW = auto()
     """No attempt has been started."""
     CONNECTING = auto()
@@ -30,6 +32,8 @@ class AttemptState(Enum):
 
 class AttemptEvent(Enum):
     """What moves an attempt from one state to another."""
+
+    __hash__ = object.__hash__  # as above
 
     STARTED = auto()
     """A connection was requested for a new attempt."""

@@ -1,6 +1,6 @@
 """A call: one planned model request, as a frozen value. A machine carries it out."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal
 
 from wiremend.adapt.rejection_recovery import AdaptedRequests
@@ -9,7 +9,7 @@ from wiremend.engine.health import CallHealth
 from wiremend.engine.retry import RetryPolicy
 from wiremend.engine.settings import Heartbeat, Timeouts
 from wiremend.engine.translation.answers import TargetTranslation
-from wiremend.protocols.base.document import OutgoingRequest
+from wiremend.protocols.base.document import OutgoingRequest, copier
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.base.repairer import StreamContext
 from wiremend.protocols.base.traits import FieldChanges
@@ -17,6 +17,8 @@ from wiremend.routing.limits import NO_CHANGES, LimitChanges
 from wiremend.routing.provider_keys import CallKeys
 from wiremend.rules.containment import Fault
 from wiremend.rules.rule import Finding
+
+_changed = copier(StreamContext)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,17 +104,17 @@ class Call:
         context = self.context if translation is None else translation.context
         if not self.targets[target].disabled <= context.disabled:
             off = context.disabled | self.targets[target].disabled
-            context = replace(context, disabled=off)
+            context = _changed(context, disabled=off)
         names = self.adapted.at(target).tool_names_by_sent if self.adapted else {}
         if context.tool_names and self.requests:
             document = self.request_for(target).document
-            return replace(
+            return _changed(
                 context,
                 tool_names_by_sent=names or context.tool_names_by_sent,
                 leaked_formats=self.targets[target].leaked_formats,
                 sent_request=lambda: document.fields,  # parsed only if a call is found
             )
-        return replace(context, tool_names_by_sent=names) if names else context
+        return _changed(context, tool_names_by_sent=names) if names else context
 
     def request_for(self, target: int) -> OutgoingRequest:
         """Return the current request for this target, with the current key."""

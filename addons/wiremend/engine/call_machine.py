@@ -353,7 +353,8 @@ class CallMachine:
         self._move(AttemptEvent.STARTED)
         self.outcome = RUNNING
         self._reused = False
-        self._response = self._next_response()
+        if self._log.number or self._choice.number:  # else it is new: the machine was made with it
+            self._response = self._next_response()
         self._deadlines.limit(self.call.timeouts_at(self._choice.number))
         self._deadlines.attempt_started(now)
         self._log.start(now, self._target.provider, self._target.model)

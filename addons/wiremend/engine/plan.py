@@ -33,7 +33,7 @@ from wiremend.engine.unrepaired.fire_and_forget import Acknowledgement
 from wiremend.engine.unrepaired.passing import PassingMachine
 from wiremend.engine.unrepaired.reporting import ReportingMachine
 from wiremend.held_memory import CallMemory
-from wiremend.protocols.base.document import OutgoingRequest
+from wiremend.protocols.base.document import OutgoingRequest, copier
 from wiremend.protocols.base.protocol import RequestFacts
 from wiremend.protocols.base.repairer import StreamContext
 from wiremend.protocols.base.traits import FieldChanges, TargetTraits
@@ -77,6 +77,8 @@ class Planning:
 
 type Step = Callable[[Call, Planning], Call]
 
+_changed = copier(Call)
+
 
 def plan_call(
     received: OutgoingRequest, features: Set[Feature], settings: Settings, knowledge: Knowledge
@@ -96,8 +98,9 @@ def plan_call(
         call = step(call, planning)
         if call.refusal is not None:
             return call
-    is_unchanged = call.requests == (received,)
-    return None if is_unchanged and not features & CONCERNS_ANY_CALL else call
+    if not features & CONCERNS_ANY_CALL and call.requests == (received,):
+        return None
+    return call
 
 
 def plan_passing(received: OutgoingRequest, settings: Settings) -> PassingCall:
@@ -269,7 +272,7 @@ def request_identity(call: Call, planning: Planning) -> Call:
         return call
     requests = tuple(map(_with_identity, call.requests))
     is_same = all(map(operator.is_, requests, call.requests))
-    return call if is_same else replace(call, requests=requests)
+    return call if is_same else _changed(call, requests=requests)
 
 
 def adapt_requests(call: Call, planning: Planning) -> Call:
@@ -289,7 +292,7 @@ def adapt_requests(call: Call, planning: Planning) -> Call:
         adapted.add(request, traits, keys, _disabled_at(request, call, planning))
     findings = (*call.findings, *adapted.at(0).findings)
     targets = _targets(call, planning)
-    call = replace(call, adapted=adapted, findings=findings, targets=targets)
+    call = _changed(call, adapted=adapted, findings=findings, targets=targets)
     return _with_keys(call, planning)
 
 

@@ -7,6 +7,7 @@ to the client.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from typing import Any
 
 from wiremend.engine import rules
 from wiremend.engine.actions import Head, Respond
@@ -253,16 +254,19 @@ class ResponseReading:
         self._faults.append(fault)
         self._counts_tokens = False
 
-    def count_tokens(self, data: bytes) -> None:
-        """Look for token counts in events, or in the whole body, that the client is sent."""
-        if self._counts_tokens and NAME_OF_COUNTS in data:
-            contain("counting tokens", self._no_usage, self._meter.feed, data)
+    def count_tokens(self, data: bytes, value: Any = None) -> None:
+        """Look for token counts in events, or in the whole body, that the client is sent.
 
-    def look_for_answer(self, data: bytes) -> None:
-        """Note what events, or a whole body, show to the user or the agent."""
+        `value` is the parsed data of an event; None if that is not known.
+        """
+        if self._counts_tokens and NAME_OF_COUNTS in data:
+            contain("counting tokens", self._no_usage, self._meter.feed, data, value)
+
+    def look_for_answer(self, data: bytes, value: Any = None) -> None:
+        """Note what events, or a whole body, show to the user or the agent; `value` as above."""
         if self._watches_answer:
             shown = contain(
-                "looking for an answer", self._no_watch, shown_by, self._call.protocol, data
+                "looking for an answer", self._no_watch, shown_by, self._call.protocol, data, value
             )
             self._shows = max(self._shows, shown)
             self._watches_answer = self._shows is not Shows.ANSWER
@@ -395,9 +399,10 @@ class ResponseReading:
         ready: list[bytes] = []
         for event in repaired:
             read.findings += event.findings
-            self.count_tokens(event.data)
+            if NAME_OF_COUNTS in event.data:
+                self.count_tokens(event.data, event.value)
             if self._watches_answer:
-                self.look_for_answer(event.data)
+                self.look_for_answer(event.data, event.value)
             read.has_progress = read.has_progress or event.kind is not EventKind.IDLE
             if event.kind in (EventKind.TERMINAL, EventKind.ERROR):
                 read.end = event

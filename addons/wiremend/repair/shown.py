@@ -8,8 +8,13 @@ from wiremend.protocols.base.repairer import Shows
 from wiremend.text import json_value, sse
 
 
-def shown_by(protocol: Protocol, data: bytes) -> Shows:
-    """Return what a body, an element of an array, or whole events show."""
+def shown_by(protocol: Protocol, data: bytes, value: Any = None) -> Shows:
+    """Return what a body, an element of an array, or whole events show.
+
+    `value` is the parsed data of one event; None if that is not known.
+    """
+    if isinstance(value, dict):
+        return protocol.shows(value)
     return max(map(protocol.shows, _objects_in(data)), default=Shows.NOTHING)
 
 

@@ -339,7 +339,7 @@ class StreamRepair:
         )
         if self._has_shortened and LEFT_OUT in repaired.data:
             # It repeats what was left out, such as the items in the terminal event.
-            repaired.data = event.raw
+            repaired.data, repaired.value = event.raw, None
         return repaired
 
     def _repair(self, event: sse.Event) -> Repaired:

@@ -45,7 +45,8 @@ versions (`scripts/test --mitmproxy 12.2` for the older one).
     events while it connects.
  5. `HttpLayer.get_connection(..., reuse=False)` opens a new connection.
  6. `RequestProtocolError` sent upstream closes an HTTP/1 connection and resets one HTTP/2 stream.
- 7. `RequestWakeup` returns as `Wakeup` to the layer that yielded it.
+ 7. `RequestWakeup` returns as `Wakeup` to the layer that yielded it, which every `HttpLayer` above
+    it finds in `command_sources`.
  8. A `StartHook` that is defined outside mitmproxy is awaited like a built-in one and takes exactly
     one argument.
  9. `Proxyserver.connections` contains the connection handlers of the clients. The transport of each

@@ -1,6 +1,8 @@
 """The client side of one call: sends a response to the client and shows it in the flow."""
 
 import time
+from collections.abc import Callable
+from functools import cached_property
 
 from mitmproxy import flow as mitmproxy_flow
 from mitmproxy import http
@@ -25,7 +27,7 @@ from mitmproxy.proxy.layers.http._hooks import (
 from wiremend.engine.actions import Head
 from wiremend.held_memory import COUNTED_AHEAD_BYTES, CallMemory, Part
 from wiremend.seam.connection_handler import reset_when_closed
-from wiremend.seam.connections import Commands
+from wiremend.seam.connections import Commands, http_layer_of
 from wiremend.seam.flow_record import FlowRecord
 from wiremend.seam.flows import copy_of, response_on_the_wire
 
@@ -41,7 +43,15 @@ class ClientSide:
     is_followed = False
     """Whether the flow is given a copy of the response while it grows."""
 
-    def __init__(self, stream: HttpStream, record: FlowRecord, memory: CallMemory) -> None:
+    def __init__(
+        self,
+        stream: HttpStream,
+        record: FlowRecord,
+        memory: CallMemory,
+        note_sent: Callable[[HttpEvent], None],
+    ) -> None:
+        """`note_sent` gets each event that is sent to the client without a `SendHttp`."""
+        self.note_sent = note_sent
         self._stream = stream
         self._memory = memory
         self._record = record
@@ -52,6 +62,11 @@ class ClientSide:
     @property
     def _flow(self) -> http.HTTPFlow:
         return self._stream.flow
+
+    @cached_property
+    def connection(self) -> layer.Layer:
+        """The layer that writes to the client."""
+        return http_layer_of(self._stream).connections[self._stream.context.client]
 
     @property
     def is_killed(self) -> bool:
@@ -74,7 +89,7 @@ class ClientSide:
         self._flow.response.stream = True
         if self._record.keeps_traffic:
             self._record.keep_client_head(self._flow.response)
-        yield self._send(ResponseHeaders(self._stream.stream_id, self._flow.response, False))
+        yield from self._send(ResponseHeaders(self._stream.stream_id, self._flow.response, False))
         return True
 
     def _needs_chunks(self, response: http.Response) -> bool:
@@ -98,7 +113,7 @@ class ClientSide:
                 self._memory.hold(Part.SHOWN, 0)
         if self._record.keeps_traffic:
             self._record.keep_client_data(data)
-        yield self._send(ResponseData(self._stream.stream_id, data))
+        yield from self._send(ResponseData(self._stream.stream_id, data))
 
     def _may_keep(self, size: int) -> bool:
         self._counted_bytes = size + COUNTED_AHEAD_BYTES
@@ -146,9 +161,9 @@ class ClientSide:
             return False
         response = response_on_the_wire(self._flow.response)
         content = response.raw_content
-        yield self._send(ResponseHeaders(self._stream.stream_id, response, not content))
+        yield from self._send(ResponseHeaders(self._stream.stream_id, response, not content))
         if content:
-            yield self._send(ResponseData(self._stream.stream_id, content))
+            yield from self._send(ResponseData(self._stream.stream_id, content))
         return True
 
     def record_whole(self, response: http.Response | None) -> None:
@@ -163,8 +178,8 @@ class ClientSide:
     def end_message(self, trailers: http.Headers | None = None) -> Commands:
         """Send the end of a complete response, with these trailers."""
         if trailers is not None:
-            yield self._send(ResponseTrailers(self._stream.stream_id, trailers))
-        yield self._send(ResponseEndOfMessage(self._stream.stream_id))
+            yield from self._send(ResponseTrailers(self._stream.stream_id, trailers))
+        yield from self._send(ResponseEndOfMessage(self._stream.stream_id))
 
     def cut(self, reason: str, *, as_reset: bool = False) -> Commands:
         """End a response in the middle: close an HTTP/1 connection, or reset an HTTP/2 stream.
@@ -188,7 +203,7 @@ class ClientSide:
         yield from self._break_off("killed", ErrorCode.KILL)
 
     def _break_off(self, reason: str, code: ErrorCode) -> Commands:
-        yield self._send(ResponseProtocolError(self._stream.stream_id, reason, code))
+        yield from self._send(ResponseProtocolError(self._stream.stream_id, reason, code))
         self._flow.live = False
 
     def cancel(self) -> Commands:
@@ -199,8 +214,8 @@ class ClientSide:
         yield HttpErrorHook(self._flow)
         self._flow.live = False
 
-    def _send(self, event: HttpEvent) -> SendHttp:
-        return SendHttp(event, self._stream.context.client)
+    def _send(self, event: HttpEvent) -> Commands:
+        yield SendHttp(event, self._stream.context.client)
 
 
 def response_with_head(head: Head, upstream: http.Response | None) -> http.Response:

@@ -46,9 +46,15 @@ def reset_when_closed(client: Connection) -> None:
         connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
 
 
+def handler_of(client: Connection) -> ConnectionHandler | None:
+    """Return what reads and writes the connections of a client; None if it has gone."""
+    reference = client.__dict__.get(_HANDLER)
+    return None if reference is None else reference()
+
+
 def _transport_of(client: Connection) -> asyncio.WriteTransport | None:
     """Return the transport of a connected client."""
-    handler = client.__dict__.get(_HANDLER, lambda: None)()
+    handler = handler_of(client)
     io = handler.transports.get(client) if handler is not None else None
     transport = getattr(io and io.writer, "transport", None)
     return transport if isinstance(transport, asyncio.WriteTransport) else None

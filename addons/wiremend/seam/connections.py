@@ -1,11 +1,24 @@
 """State of the upstream connections, shared by the calls of one client connection."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from mitmproxy import http
 from mitmproxy.connection import Connection
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.layers.http import GetHttpConnection, HttpLayer, HttpStream
+from mitmproxy.proxy.layers.http._base import HttpEvent
+from mitmproxy.proxy.layers.http._events import (
+    RequestData,
+    RequestEndOfMessage,
+    RequestHeaders,
+    RequestTrailers,
+    ResponseData,
+    ResponseEndOfMessage,
+    ResponseHeaders,
+    ResponseTrailers,
+)
 
 Commands = layer.CommandGenerator[None]
 
@@ -40,6 +53,49 @@ class ReadOver(events.Event):
     """All data of one network read has been passed to the streams."""
 
 
+class Flush(commands.Command):
+    """Makes the writes that wait for further ones. It has no effect of its own."""
+
+
+@dataclass
+class WholeRequest(HttpEvent):
+    """Sends the request of an attempt on an HTTP/1.1 connection: all of its events at once."""
+
+    request: http.Request
+
+    def parts(self) -> Iterator[HttpEvent]:
+        """Yield the events that this one replaces."""
+        number, request = self.stream_id, self.request
+        content = request.raw_content
+        yield RequestHeaders(number, request, not (content or request.trailers))
+        if content:
+            yield RequestData(number, content)
+        if request.trailers:
+            yield RequestTrailers(number, request.trailers)
+        yield RequestEndOfMessage(number)
+
+
+@dataclass
+class ResponseRead(HttpEvent):
+    """What one network read contains of the response to an attempt: all of its events at once."""
+
+    response: http.Response | None = None
+    data: bytes = b""
+    trailers: http.Headers | None = None
+    is_end: bool = False
+
+    def parts(self) -> Iterator[HttpEvent]:
+        """Yield the events that this one replaces."""
+        if self.response is not None:
+            yield ResponseHeaders(self.stream_id, self.response)
+        if self.data:
+            yield ResponseData(self.stream_id, self.data)
+        if self.trailers is not None:
+            yield ResponseTrailers(self.stream_id, self.trailers)
+        if self.is_end:
+            yield ResponseEndOfMessage(self.stream_id)
+
+
 @dataclass
 class Connections:
     """State of one HttpLayer's upstream connections, shared by its calls."""
@@ -59,6 +115,15 @@ class Connections:
     """During one network read: the streams that received data of it."""
     closed: set[Connection] = field(default_factory=set)
     """Connections that have ended, whose layers were not dropped yet."""
+    unwritten: list[commands.SendData] = field(default_factory=list)
+    """Writes of the present event that wait for further ones to the same connection."""
+
+    @staticmethod
+    def handle(
+        original: Callable[..., Commands], http_layer: HttpLayer, event: events.Event
+    ) -> Commands:
+        """Handle an event as `HttpLayer` does, unless `fast/calls.py` replaces this."""
+        return original(http_layer, event)
 
 
 def connections_of(http_layer: HttpLayer) -> Connections:
@@ -75,6 +140,35 @@ def http_layer_of(stream: HttpStream) -> HttpLayer:
     parent = layers[layers.index(stream) - 1]
     assert isinstance(parent, HttpLayer)
     return parent
+
+
+def in_one_write(source: Commands) -> Commands:
+    """Yield the same commands; merge consecutive writes to one connection.
+
+    A large message is thousands of writes, since TLS makes one of each record: they are joined
+    once.
+    """
+    waiting: list[commands.SendData] = []
+    for command in source:
+        if type(command) is commands.SendData:
+            if waiting and waiting[0].connection is not command.connection:
+                yield take_write(waiting)
+            waiting.append(command)
+            continue
+        if waiting:
+            yield take_write(waiting)
+        yield command
+    if waiting:
+        yield take_write(waiting)
+
+
+def take_write(waiting: list[commands.SendData]) -> commands.SendData:
+    """Return one write with the data of these, which is at least one; empty the list."""
+    first = waiting[0]
+    if len(waiting) > 1:
+        first.data = b"".join([write.data for write in waiting])
+    waiting.clear()
+    return first
 
 
 def note_closed(http_layer: HttpLayer, event: events.Event) -> None:

@@ -23,7 +23,7 @@ from wiremend.faults.changes import (
     Sent,
 )
 from wiremend.faults.schedule import FaultSchedule
-from wiremend.seam.connections import Commands
+from wiremend.seam.connections import Commands, ResponseRead
 from wiremend.seam.flows import name_of
 from wiremend.seam.injected_faults import InjectedFaults, response_of
 from wiremend.seam.stream_layer import CallStream
@@ -92,6 +92,9 @@ class FaultyCallStream(CallStream):
                 yield from self._deliver(injected, injected.first_sent())
             else:
                 yield from self._deliver(injected, injected.sent_for(event))
+        elif isinstance(event, ResponseRead):
+            for part in event.parts():
+                yield from self._event_of_attempt(injected, part)
         elif injected.breaks(event, self._upstream.attempt_id):
             yield from self._deliver(injected, injected.sent_for(event))
         else:

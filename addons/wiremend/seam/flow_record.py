@@ -101,7 +101,7 @@ class FlowRecord:
             self._record["protocol"] = call.protocol.name.value
             self._record["client"] = call.context.client.family
             model = {"model_asked": plain_text(call.context.model)}
-            self._record |= self._without_secrets(model | _target_of(call, 0))
+            self._record |= self._mask(model | _target_of(call, 0))
             self._record["request_findings"] = self._plain(call.findings[:FINDINGS_LIMIT])
             reports_only = isinstance(call, PassingCall) and call.observed is not None
             self._record["reports_only"] = reports_only
@@ -127,12 +127,10 @@ class FlowRecord:
         if count > len(self._findings):
             self._findings += self._plain(machine.findings[len(self._findings) :])
             self._record["response_findings"] = list(self._findings)
-        self._record["attempts"] = [
-            self._without_secrets(attempt) for attempt in self._attempts_of(machine)
-        ]
+        self._record["attempts"] = [self._mask(attempt) for attempt in self._attempts_of(machine)]
         if number != self._target:
             self._target = number
-            self._record |= self._without_secrets(_target_of(call, number))
+            self._record |= self._mask(_target_of(call, number))
         if not self._ended:
             self._set_outcome(outcome)
         if usage is not None:
@@ -244,11 +242,6 @@ class FlowRecord:
 
     def _plain(self, findings: Sequence[Finding]) -> list[Plain]:
         return [self._mask(plain_finding(finding)) for finding in findings]
-
-    def _without_secrets(self, part: Plain) -> Plain:
-        """Return a part of the record without secrets: itself, if none of its texts has any."""
-        text = "\n".join([value for value in part.values() if isinstance(value, str)])
-        return part if self._mask({"text": text})["text"] == text else self._mask(part)
 
     def _name_host(self) -> None:
         """Record the host that the client addressed, if no target is recorded."""

@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
+from operator import itemgetter
 
 from mitmproxy import http
 
@@ -15,6 +16,7 @@ from wiremend.protocols.base.protocol import Protocol
 from wiremend.text.content_coding import UndecodableBody, decode_whole
 
 _CODING = b"content-encoding"
+_name_of = itemgetter(0)
 DECODED_LIMIT_BYTES = 64 * 1024 * 1024
 """A coded body that is longer than this when it is decoded is not read."""
 
@@ -40,10 +42,7 @@ def body_of(message: http.Message) -> bytes | None:
 
 def is_coded(message: http.Message) -> bool:
     """Return whether a message has a header with content codings."""
-    for name, _ in message.headers.fields:
-        if len(name) == len(_CODING) and name.lower() == _CODING:
-            return True
-    return False
+    return _CODING in map(bytes.lower, map(_name_of, message.headers.fields))
 
 
 def copy_of[M: http.Message](message: M) -> M:
@@ -82,7 +81,12 @@ def document_of(
     request: http.Request, protocol: Protocol, content: RequestBody | None = None
 ) -> RequestDocument:
     """Return the document of a request; `content` is what `content_of` returned for it."""
-    headers = tuple(request.headers.items(multi=True))
+    headers = tuple(
+        [
+            (name.decode("utf-8", "surrogateescape"), value.decode("utf-8", "surrogateescape"))
+            for name, value in request.headers.fields  # as mitmproxy decodes them
+        ]
+    )
     return RequestDocument(protocol, request.path, headers, content or content_of(request))
 
 

@@ -18,7 +18,7 @@ from mitmproxy.proxy.layers.http._events import (
     ResponseEndOfMessage,
     ResponseTrailers,
 )
-from mitmproxy.proxy.layers.http._http1 import Http1Connection, Http1Server
+from mitmproxy.proxy.layers.http._http1 import Http1Connection, Http1Server, TBodyReader
 
 from wiremend.seam.connections import Commands
 from wiremend.secrets import is_secret_header
@@ -41,7 +41,7 @@ _SIZE_DIGITS = 15
 """The longest size of a chunk that `_take_chunks` reads."""
 
 
-class _ChunkedReader(ChunkedReader):
+class TrailersReader(ChunkedReader):
     """Stores the trailers instead of reporting them in its last event.
 
     All whole chunks of one network read are one event. mitmproxy passes each event through all of
@@ -107,14 +107,18 @@ class WithTrailers(Http1Connection):
     ReceiveTrailers: type[RequestTrailers | ResponseTrailers]
     _unsent: Headers | None = None
 
+    def take_reader(self) -> TBodyReader:
+        """Return the reader of the body; one of chunks also reads trailers."""
+        if type(self.body_reader) is ChunkedReader:  # it has read nothing yet
+            self.body_reader = TrailersReader()
+        return self.body_reader
+
     def read_body(self, event: events.Event) -> Commands:
         """Also report trailers, in a separate event before the end of the message."""
-        if type(self.body_reader) is ChunkedReader:  # it has read nothing yet
-            self.body_reader = _ChunkedReader()
-        reader = self.body_reader
+        reader = self.take_reader()
         for command in super().read_body(event):
             if (
-                isinstance(reader, _ChunkedReader)
+                isinstance(reader, TrailersReader)
                 and reader.has_trailers
                 and isinstance(command, ReceiveHttp)
                 and isinstance(command.event, self.ReceiveEndOfMessage)

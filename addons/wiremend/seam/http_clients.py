@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from logging import WARNING
 
+import h11
 from h2.config import H2Configuration
 from h2.connection import ConnectionState
 from h2.errors import ErrorCodes
@@ -16,7 +17,9 @@ from h2.events import (
     TrailersReceived,
 )
 from h2.exceptions import InvalidBodyLengthError
+from h11._receivebuffer import ReceiveBuffer
 from hyperframe.frame import DataFrame, Frame, GoAwayFrame
+from mitmproxy import http
 from mitmproxy.connection import Connection
 from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.context import Context
@@ -26,6 +29,7 @@ from mitmproxy.proxy.layers.http._base import HttpEvent, ReceiveHttp
 from mitmproxy.proxy.layers.http._events import (
     ErrorCode,
     RequestProtocolError,
+    ResponseHeaders,
     ResponseProtocolError,
     ResponseTrailers,
 )
@@ -34,7 +38,14 @@ from mitmproxy.proxy.layers.http._http2 import Http2Client
 from mitmproxy.proxy.layers.http._http_h2 import BufferedH2Connection
 
 from wiremend.rules.containment import fault_of
-from wiremend.seam.connections import Commands, LastRequestSent, connections_of
+from wiremend.seam.connections import (
+    Commands,
+    LastRequestSent,
+    ResponseRead,
+    WholeRequest,
+    connections_of,
+    in_one_write,
+)
 from wiremend.seam.head_limits import (
     DECODED_BLOCK_LIMIT_BYTES,
     BoundedFrameBuffer,
@@ -43,12 +54,14 @@ from wiremend.seam.head_limits import (
     check_head,
     size_of_fields,
 )
-from wiremend.seam.http1_trailers import WITHOUT_BODY, WithTrailers
+from wiremend.seam.http1_trailers import WITHOUT_BODY, TrailersReader, WithTrailers
 from wiremend.text.patterns import text_pattern
 
 _INTERIM_HEAD = text_pattern(rb"HTTP/1\.[01] 1(?!01)\d\d\b")
 
 _START_BYTES = len("HTTP/1.1 100 ")
+_SHORT_BODY_BYTES = 16 * 1024
+"""A longer body is not copied to join it with its head."""
 
 
 class CallHttp1Client(WithTrailers, Http1Client):
@@ -61,6 +74,10 @@ class CallHttp1Client(WithTrailers, Http1Client):
 
     ReceiveTrailers = ResponseTrailers
     buf: HeadBuffer
+    joins_reads = False
+    """Whether the stream of an attempt receives one event for each network read."""
+    _head: http.Response | None = None
+    """A head that was read and is reported together with what follows it."""
     _may_send_more = False
     _is_broken = False
 
@@ -70,7 +87,15 @@ class CallHttp1Client(WithTrailers, Http1Client):
             return
         stream_id = event.stream_id if isinstance(event, HttpEvent) else self.stream_id
         try:
-            yield from super()._handle_event(event)
+            if type(event) is WholeRequest:
+                yield from self._send_whole(event)
+            elif self._reports_at_once(event) and self.state != self.passthrough:
+                assert isinstance(event, events.DataReceived)
+                buffer: ReceiveBuffer = self.buf
+                buffer += event.data
+                yield from self.state(event)
+            else:
+                yield from super()._handle_event(event)
         except Exception as exception:
             self._is_broken = True
             stream_ids = [] if stream_id is None else [stream_id]
@@ -80,17 +105,76 @@ class CallHttp1Client(WithTrailers, Http1Client):
         super().__init__(context)
         self.buf = HeadBuffer()
 
+    def _send_whole(self, event: WholeRequest) -> Commands:
+        """Send a request; a short one is one write, and one TLS record."""
+        sent = (command for part in event.parts() for command in self.send(part))
+        is_short = len(event.request.raw_content or b"") <= _SHORT_BODY_BYTES
+        yield from in_one_write(sent) if is_short else sent
+
     def read_headers(self, event: events.ConnectionEvent) -> Commands:
         """Skip interim heads, then do as `Http1Client` does. Refuse a head that is too large."""
         try:
             self._skip_interim_heads()
-            yield from super().read_headers(event)
+            if self._reports_at_once(event):
+                yield from self._read_head_at_once(event)
+            else:
+                yield from super().read_headers(event)
         except HeadTooLarge as reason:
             self.buf = HeadBuffer()
             self.state = self.done
             yield commands.CloseConnection(self.conn)
             if self.stream_id is not None:
                 yield ReceiveHttp(_too_large(self.stream_id, reason))
+
+    def _reports_at_once(self, event: events.Event) -> bool:
+        """Return whether all that is read now is reported in one event. Calls have negative ids."""
+        number = self.stream_id
+        is_call = number is not None and number < 0
+        return is_call and self.joins_reads and type(event) is events.DataReceived
+
+    def _read_head_at_once(self, event: events.ConnectionEvent) -> Commands:
+        """Do as `Http1Client` does, but report the head together with what follows it."""
+        for command in super().read_headers(event):
+            part = command.event if type(command) is ReceiveHttp else None
+            if type(part) is ResponseHeaders:
+                self._head = part.response
+            else:
+                yield command
+        if self._head is not None:  # nothing follows yet
+            head, self._head = self._head, None
+            assert self.stream_id is not None
+            yield ReceiveHttp(ResponseRead(self.stream_id, head))
+
+    def read_body(self, event: events.Event) -> Commands:
+        """Do as `Http1Connection` does, but report what was read to a call in one event."""
+        if not self._reports_at_once(event):
+            yield from super().read_body(event)
+            return
+        reader, buffer, chunks = self.take_reader(), self.buf, list[bytes]()
+        stream_id, error, is_end = self.stream_id, "", False
+        assert stream_id is not None
+        try:
+            while (item := reader(buffer)) is not None:
+                if isinstance(item, h11.EndOfMessage):
+                    is_end = True
+                    break
+                if item.data:
+                    chunks.append(bytes(item.data))
+                if not buffer._data and isinstance(reader, TrailersReader):
+                    break  # it has nothing more to report
+        except h11.ProtocolError as reason:
+            error = f"HTTP/1 protocol error: {reason}"
+        trailers = reader.take_trailers() if is_end and isinstance(reader, TrailersReader) else None
+        head, self._head = self._head, None
+        if head is not None or chunks or is_end:
+            data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+            yield ReceiveHttp(ResponseRead(stream_id, head, data, trailers, is_end))
+        if error:
+            yield commands.CloseConnection(self.conn)
+            code = ResponseProtocolError.code
+            yield ReceiveHttp(ResponseProtocolError(stream_id, error, code=code))
+        elif is_end:
+            yield from self.mark_done(response=True)
 
     def _skip_interim_heads(self) -> None:
         while self.request and _INTERIM_HEAD.match(bytes(self.buf._data[:_START_BYTES])):

@@ -31,19 +31,19 @@ from wiremend.seam.connection_handler import (
 )
 from wiremend.seam.connections import (
     Commands,
+    Connections,
     GetAttemptConnection,
     LastRequestSent,
     ReadOver,
     connections_of,
     forget_closed,
     note_closed,
+    take_write,
 )
 from wiremend.seam.faulty_stream import FaultyCallStream
 from wiremend.seam.http1_trailers import CallHttp1Server
 from wiremend.seam.http_clients import CallHttp1Client, CallHttp2Client
 from wiremend.seam.stream_layer import CallStream
-
-_LARGE_WRITE_BYTES = 128 * 1024
 
 
 class Seam:
@@ -191,25 +191,49 @@ def _with_whole_reads_and_writes(original: Callable[..., Commands]) -> Callable[
     """
 
     def handle_event(http_layer: HttpLayer, event: events.Event) -> Commands:
+        connections = connections_of(http_layer)
+        waiting, client = connections.unwritten, http_layer.context.client
         try:
             if isinstance(event, events.ConnectionEvent) and _is_forgotten(http_layer, event):
                 return
-            yield from _in_one_write(_with_background(http_layer, _in_one_read(http_layer, event)))
+            for command in _in_one_read(http_layer, connections, event):
+                if type(command) is commands.SendData:
+                    if waiting and waiting[0].connection is not command.connection:
+                        yield take_write(waiting)
+                    waiting.append(command)
+                    continue
+                if waiting:
+                    yield take_write(waiting)
+                if (
+                    connections.background
+                    and isinstance(command, commands.CloseConnection)
+                    and command.connection is client
+                ):
+                    connections.close_when_done = command
+                else:
+                    yield command
+            if waiting:
+                yield take_write(waiting)
+            if connections.close_when_done is not None and not connections.background:
+                command, connections.close_when_done = connections.close_when_done, None
+                yield command
             note_closed(http_layer, event)
-            forget_closed(http_layer)
+            if connections.closed:
+                forget_closed(http_layer)
         except Exception:
-            yield commands.CloseConnection(http_layer.context.client)
+            yield commands.CloseConnection(client)
             raise
+        finally:
+            waiting.clear()  # after an exception
 
-    def _in_one_read(http_layer: HttpLayer, event: events.Event) -> Commands:
-        connections = connections_of(http_layer)
-        outer = connections.reading
-        reading: list[HttpStream] | None = None
-        if isinstance(event, events.DataReceived):
-            reading = []
-        connections.reading = reading
+    def _in_one_read(
+        http_layer: HttpLayer, connections: Connections, event: events.Event
+    ) -> Commands:
+        is_read = isinstance(event, events.DataReceived)
+        reading: list[HttpStream] | None = [] if is_read else None
+        outer, connections.reading = connections.reading, reading
         try:
-            yield from original(http_layer, event)
+            yield from connections.handle(original, http_layer, event)
         finally:
             connections.reading = outer
         for stream in reading or ():
@@ -221,52 +245,3 @@ def _with_whole_reads_and_writes(original: Callable[..., Commands]) -> Callable[
 def _is_forgotten(http_layer: HttpLayer, event: events.ConnectionEvent) -> bool:
     connection = event.connection
     return connection not in http_layer.connections and connection != http_layer.context.server
-
-
-def _with_background(http_layer: HttpLayer, source: Commands) -> Commands:
-    """Yield the same commands; delay closing a client until its background calls have ended."""
-    connections = connections_of(http_layer)
-    for command in source:
-        if (
-            connections.background
-            and isinstance(command, commands.CloseConnection)
-            and command.connection is http_layer.context.client
-        ):
-            connections.close_when_done = command
-        else:
-            yield command
-    if connections.close_when_done is not None and not connections.background:
-        command, connections.close_when_done = connections.close_when_done, None
-        yield command
-
-
-def _in_one_write(source: Commands) -> Commands:
-    """Yield the same commands; merge consecutive writes to one connection.
-
-    A large message is thousands of writes, since TLS makes one of each record: they are joined
-    once. A large write is not copied for the small ones before it.
-    """
-    waiting: list[commands.SendData] = []
-    for command in source:
-        if type(command) is commands.SendData:
-            if waiting and (
-                waiting[0].connection is not command.connection
-                or len(command.data) >= _LARGE_WRITE_BYTES
-            ):
-                yield _merged(waiting)
-                waiting = []
-            waiting.append(command)
-            continue
-        if waiting:
-            yield _merged(waiting)
-            waiting = []
-        yield command
-    if waiting:
-        yield _merged(waiting)
-
-
-def _merged(writes: list[commands.SendData]) -> commands.SendData:
-    """Return one write with the data of these; there is at least one."""
-    if len(writes) > 1:
-        writes[0].data = b"".join([write.data for write in writes])
-    return writes[0]

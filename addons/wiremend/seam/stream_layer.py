@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from logging import DEBUG, INFO, WARNING
 from typing import Any
-from weakref import WeakSet, finalize
+from weakref import WeakSet
 
 from mitmproxy import flow as mitmproxy_flow
 from mitmproxy import http
@@ -61,7 +61,7 @@ from wiremend.rules.containment import Fault, FaultLog, contain, fault_of
 from wiremend.seam.call_options import CallOptions, WiremendCallHook
 from wiremend.seam.client_side import ClientSide, response_with_head
 from wiremend.seam.connection_handler import is_behind
-from wiremend.seam.connections import Commands, ReadOver, http_layer_of
+from wiremend.seam.connections import Commands, ReadOver, ResponseRead, http_layer_of
 from wiremend.seam.flow_record import FlowRecord, record_refusal
 from wiremend.seam.flows import (
     answer,
@@ -105,6 +105,12 @@ class CallStream(HttpStream):
     _refusal: Respond | None = None
     """The response to a call that cannot be held beside others, or lacks its key."""
     _refusal_reason = TOO_MUCH_HELD
+    _wakeup: commands.RequestWakeup | None = None
+    """The wake-up that was requested last."""
+    _is_reading = False
+    """Whether parts of one network read are taken: the next wake-up is requested after the last."""
+    _due: float | None = None
+    """When the machine asked to be woken meanwhile."""
 
     def __init__(self, context: Any, stream_id: int) -> None:
         super().__init__(context, stream_id)
@@ -120,8 +126,11 @@ class CallStream(HttpStream):
         self._is_end_sent = False
         self._is_record_fault_logged = False
         self._memory = self.account.share()
-        # A stream that is lost in a crash holds its memory until it is collected, and so does this.
-        finalize(self, self._memory.release)
+
+    def __del__(self) -> None:
+        """Release the memory of a stream that is lost in a crash, when it is collected."""
+        if memory := self.__dict__.get("_memory"):
+            memory.release()
 
     def __repr__(self) -> str:
         return super().__repr__() if self.machine is None else f"CallStream({self.machine})"  # type: ignore[no-untyped-call]
@@ -191,7 +200,7 @@ class CallStream(HttpStream):
         self._options = options = CallOptions(self.flow)
         self._record = FlowRecord(self.flow)
         self._upstream = UpstreamSide(self)
-        self._client = ClientSide(self, self._record, self._memory)
+        self._client = ClientSide(self, self._record, self._memory, self.note_sent)
         yield from self._contained("planning a call", self._start_call(options))
         if self._record.fault is not None:
             yield from self._log_contained()
@@ -459,7 +468,13 @@ class CallStream(HttpStream):
             try:
                 command = source.send(reply)
                 if isinstance(command, SendHttp):
-                    self._note_sent(command)
+                    if command.connection is self.context.client:
+                        self.note_sent(command.event)
+                elif isinstance(command, commands.StartHook) and (
+                    yield from self.run_hook(command)
+                ):
+                    reply = None
+                    continue
             except StopIteration:
                 break
             except Exception as exception:
@@ -500,12 +515,34 @@ class CallStream(HttpStream):
             if is_over and not self._depth and upstream is not None and upstream.is_over:
                 self._let_go()
 
+    def _new_wakeup(self, when: float) -> commands.RequestWakeup:
+        """Return the command for a wake-up, which replaces the one that was requested last."""
+        self._cancel_wakeup()
+        self._wakeup = commands.RequestWakeup(max(0.0, when - time.monotonic()))
+        return self._wakeup
+
+    def _cancel_wakeup(self) -> None:
+        """Cancel the wake-up that was requested last: there is an earlier one, or none is needed.
+
+        The machine requests another one at each wake-up.
+        """
+        wakeup, self._wakeup = self._wakeup, None
+        if wakeup is not None:
+            self.forgets_wakeup(wakeup)
+
+    def forgets_wakeup(self, wakeup: commands.RequestWakeup) -> None:
+        """Cancel a wake-up, if possible.
+
+        mitmproxy has no command for that. Without `fast/calls.py` it has no effect when it happens.
+        """
+
     def _let_go(self) -> None:
         """Drop the bodies of a call that has ended.
 
-        A pending wake-up, and cycles until they are collected, keep this stream for some time.
+        Cycles keep this stream until they are collected, and a wake-up that cannot be cancelled.
         """
         self._has_ended = True
+        self._cancel_wakeup()
         self.machine = self._call = self._options = None
         del self._upstream, self._client, self._record, self.flow
 
@@ -517,12 +554,18 @@ class CallStream(HttpStream):
         """
         return response.status_code == 101 and "upgrade" not in self.flow.request.headers
 
-    def _note_sent(self, command: SendHttp) -> None:
+    def note_sent(self, event: HttpEvent) -> None:
         """Record that the head or the end of the response is sent to the client."""
-        if command.connection is self.context.client:
-            event = command.event
-            self._is_head_sent |= isinstance(event, ResponseHeaders)
-            self._is_end_sent |= isinstance(event, _LAST_EVENTS)
+        self._is_head_sent |= isinstance(event, ResponseHeaders)
+        self._is_end_sent |= isinstance(event, _LAST_EVENTS)
+
+    def run_hook(self, hook: commands.StartHook) -> layer.CommandGenerator[bool]:
+        """Call the addons' functions for a hook here, if possible; return whether that is done.
+
+        It is done by mitmproxy unless `fast/hooks.py` replaces this.
+        """
+        yield from ()
+        return False
 
     def _call_event(self, event: events.Event) -> Commands:
         assert self.machine is not None
@@ -530,6 +573,8 @@ class CallStream(HttpStream):
             yield from self._ask(self.machine.proxy_stops)
         elif isinstance(event, events.Wakeup):
             yield from self._ask(self.machine.wake, is_client_behind=is_behind(self.context.client))
+        elif isinstance(event, ResponseRead):
+            yield from self._read_arrived(event)
         elif isinstance(event, ReadOver):
             yield from self._process_read()
         elif isinstance(event, GetHttpConnectionCompleted):
@@ -555,6 +600,35 @@ class CallStream(HttpStream):
             is_too_large = event.code is ErrorCode.RESPONSE_TOO_LARGE
             message = without_quoted_bytes(event.message)
             yield from self._ask(self.machine.attempt_failed, message, is_too_large=is_too_large)
+
+    def _read_arrived(self, event: ResponseRead) -> Commands:
+        """Take all that one network read contains, as long as the attempt lasts."""
+        if event.stream_id != self._upstream.attempt_id:
+            return
+        self._is_reading = True
+        try:
+            yield from self._parts_arrived(event)
+        finally:
+            self._is_reading = False
+        due, self._due = self._due, None
+        if due is not None and self.machine is not None and not self.machine.over:
+            yield self._new_wakeup(due)
+
+    def _parts_arrived(self, event: ResponseRead) -> Commands:
+        assert self.machine is not None
+        upstream, number = self._upstream, event.stream_id
+        if event.response is not None:
+            yield from self._head_arrived(event.response)
+        if event.data and number == upstream.attempt_id:
+            if self._record.keeps_traffic:
+                self._record.keep_upstream_data(event.data)
+            yield from self._ask(self.machine.body, event.data)
+        if number != upstream.attempt_id:
+            return
+        if event.trailers is not None:
+            upstream.trailers = event.trailers
+        if event.is_end:
+            yield from self._ask(self.machine.body_end)
 
     def _process_read(self) -> Commands:
         """Pass the chunks of one network read to the machine, all at once."""
@@ -629,7 +703,10 @@ class CallStream(HttpStream):
                 if not (yield from self._client.show_head(head, self._upstream.response)):
                     yield from self._end_killed()
             case WakeAt(when):
-                yield commands.RequestWakeup(max(0.0, when - time.monotonic()))
+                if self._is_reading:
+                    self._due = when
+                else:
+                    yield self._new_wakeup(when)
             case StartAttempt(_, fresh, target):
                 if isinstance(self._call, Call):
                     self._upstream.address(self._call.request_for(target))

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from mitmproxy import http
 from mitmproxy.connection import Connection
-from mitmproxy.net.http.validate import validate_headers
+from mitmproxy.net.http import validate
 from mitmproxy.net.server_spec import ServerSpec
 from mitmproxy.proxy import commands
 from mitmproxy.proxy.layers.http import (
@@ -13,15 +13,9 @@ from mitmproxy.proxy.layers.http import (
     HTTPMode,
     HttpStream,
     SendHttp,
+    is_h3_alpn,
 )
-from mitmproxy.proxy.layers.http._events import (
-    ErrorCode,
-    RequestData,
-    RequestEndOfMessage,
-    RequestHeaders,
-    RequestProtocolError,
-    RequestTrailers,
-)
+from mitmproxy.proxy.layers.http._events import ErrorCode, RequestProtocolError
 
 from wiremend.engine.machine import Machine
 from wiremend.protocols.base.document import OutgoingRequest
@@ -29,6 +23,7 @@ from wiremend.rules.containment import Fault, contain
 from wiremend.seam.connections import (
     Commands,
     GetAttemptConnection,
+    WholeRequest,
     connections_of,
     http_layer_of,
 )
@@ -48,6 +43,8 @@ class UpstreamSide:
     """The trailers of that response, once they have arrived."""
     attempt_id: int | None = None
     """The stream id of the attempt that has a connection."""
+    sends_whole = False
+    """Whether an HTTP/1.1 connection is given a request in one event."""
     connect_to: tuple[str, int] | None = None
     """Host and port of all connections; None: those of the request, through the upstream proxy."""
 
@@ -210,14 +207,12 @@ class UpstreamSide:
         assert request is not None
         if attempt_id is None or connection is None:
             return
-        content = request.raw_content
-        ends_with_head = not (content or request.trailers)
-        yield SendHttp(RequestHeaders(attempt_id, request, ends_with_head), connection)
-        if content:
-            yield SendHttp(RequestData(attempt_id, content), connection)
-        if request.trailers:
-            yield SendHttp(RequestTrailers(attempt_id, request.trailers), connection)
-        yield SendHttp(RequestEndOfMessage(attempt_id), connection)
+        whole = WholeRequest(attempt_id, request)
+        if self.sends_whole and not (connection.alpn == b"h2" or is_h3_alpn(connection.alpn)):
+            yield SendHttp(whole, connection)
+            return
+        for part in whole.parts():
+            yield SendHttp(part, connection)
 
     def take_head(self, response: http.Response) -> None:
         """Store the response.
@@ -229,7 +224,7 @@ class UpstreamSide:
             raise ValueError("status 101")
         options = self._stream.context.options
         if options.validate_inbound_headers and response.status_code != 204:
-            validate_headers(response)
+            validate.validate_headers(response)
         self.response = response
 
     def start_read(self, data: bytes) -> bool:

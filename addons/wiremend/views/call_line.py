@@ -47,6 +47,8 @@ def rules_text(record: CallRecord, rule_names: Mapping[str, str]) -> str:
 
     In their order of codes.
     """
+    if not record.findings:
+        return ""
     counts = sorted(Counter(finding.code for finding in record.findings).items())
     shown = [
         f"{code} {rule_names.get(code, '')}".rstrip() + (f" ({times} times)" if times > 1 else "")

@@ -48,18 +48,24 @@ class CallTotals:
         if not record.protocol or record.outcome in (None, CallState.PASSED):
             return
         self.calls += 1
-        self._rules.update({finding.code for finding in record.findings})
-        self._outcomes.update(_outcomes_of(record))
+        for code in {finding.code for finding in record.findings}:
+            self._rules[code] += 1
+        endings = tuple(_outcomes_of(record))
+        for ending in endings:
+            self._outcomes[ending] += 1
         if tries(record) > 1 and record.outcome not in _ENDINGS:
             self._outcomes["retried"] += 1
-        self._add_to_providers(record)
+        self._add_to_providers(record, endings)
 
-    def _add_to_providers(self, record: CallRecord) -> None:
+    def _add_to_providers(self, record: CallRecord, endings: tuple[str, ...]) -> None:
         last = record.provider or record.host
-        asked = Counter(attempt.provider or last for attempt in record.attempts)
         has_answer = record.outcome not in _ENDINGS
+        asked: dict[str, int] = {}
+        for attempt in record.attempts:
+            name = attempt.provider or last
+            asked[name] = asked.get(name, 0) + 1
         if not asked:  # it was sent to none; a refused one may name any host
-            last, asked = "", Counter([""])
+            last, asked = "", {"": 1}
         for provider, attempts in asked.items():
             counted = self._providers.get(provider)
             if counted is None:
@@ -69,7 +75,8 @@ class CallTotals:
             counted["calls"] += 1
             if provider == last:
                 counted["retried"] += attempts > 1 and has_answer
-                counted.update(_outcomes_of(record))
+                for ending in endings:
+                    counted[ending] += 1
             else:
                 counted["to a fallback"] += 1
 

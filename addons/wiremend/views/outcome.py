@@ -1,7 +1,7 @@
 """How a call ended, in the words of the flow list: a verdict, a reason, and one line about it."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -154,7 +154,7 @@ def comment_of(record: CallRecord, events: int = 0, rule_names: Mapping[str, str
     codes are those of its filter `~comment S105`.
     """
     summary = summary_of(record, events)
-    codes = _by_frequency(finding.code for finding in record.findings)
+    codes = _by_frequency([finding.code for finding in record.findings])
     headline = summary.headline
     if summary.verdict in (Verdict.REPAIRED, Verdict.REPORTED):
         shown = is_repaired if summary.verdict is Verdict.REPAIRED else is_fault
@@ -177,8 +177,8 @@ def injected_in(record: CallRecord) -> str:
     return f"injected on purpose: {faults[0]}" if faults else ""
 
 
-def _by_frequency(codes: Iterable[str]) -> list[tuple[str, int]]:
-    return Counter(codes).most_common()
+def _by_frequency(codes: Sequence[str]) -> list[tuple[str, int]]:
+    return Counter(codes).most_common() if codes else []
 
 
 def _with_counts(codes: list[tuple[str, int]]) -> str:

@@ -5,10 +5,12 @@ has been sent, and calls send a separate copy of their request from the start. T
 receives the original response (`seam.flows`).
 """
 
-from collections.abc import Set
+from collections.abc import Iterable, Set
 from functools import partial
+from operator import itemgetter
 from typing import Any
 
+import orjson
 from mitmproxy import http
 
 from wiremend.body_secrets import (
@@ -41,6 +43,7 @@ from wiremend.secrets import (
 )
 
 _CODING = b"content-encoding"
+type Fields = tuple[tuple[bytes, bytes], ...]
 _NUMBERS = frozenset({int, float, bool})
 
 
@@ -51,9 +54,11 @@ def secrets_of(flow: http.HTTPFlow) -> frozenset[str]:
 
 def header_secrets_of(flow: http.HTTPFlow) -> frozenset[str]:
     """Return those in the headers and the query of a request."""
-    request = flow.request
-    fields = [(n.decode("latin-1"), v.decode("latin-1")) for n, v in request.headers.fields]
-    return secret_values(fields, request.path)
+    return _secrets_in(flow.request.headers.fields, flow.request.path)
+
+
+def _secrets_in(fields: Iterable[tuple[bytes, bytes]], path: str) -> frozenset[str]:
+    return secret_values([(n.decode("latin-1"), v.decode("latin-1")) for n, v in fields], path)
 
 
 def body_secrets_of(flow: http.HTTPFlow, content: RequestBody | None = None) -> frozenset[str]:
@@ -79,14 +84,44 @@ def issued_secrets_of(flow: http.HTTPFlow) -> frozenset[str]:
     return issued_secrets(body_of(response) or b"", content_type)
 
 
+class SecretNames:
+    """Finds the credentials among the fields of heads; remembers which names are credentials."""
+
+    def __init__(self) -> None:
+        self._places: dict[tuple[bytes, ...], tuple[int, ...]] = {}
+
+    def places(self, fields: Fields) -> tuple[int, ...]:
+        """Return the indices of the fields that are credentials by their names."""
+        names = tuple(map(_name_of, fields))
+        places = self._places.get(names)
+        if places is None:
+            if len(self._places) >= _REMEMBERED_HEADS:
+                self._places.clear()
+            found = [n for n, name in enumerate(names) if is_secret_header(name.decode("latin-1"))]
+            places = self._places[names] = tuple(found)
+        return places
+
+
+_REMEMBERED_HEADS = 100
+_name_of = itemgetter(0)
+
+
 class FlowSecrets:
     """The secrets of one live flow, each part of which is searched and redacted once."""
 
-    def __init__(self, flow: http.HTTPFlow, content: RequestBody | None = None) -> None:
+    def __init__(
+        self,
+        flow: http.HTTPFlow,
+        content: RequestBody | None = None,
+        names: SecretNames | None = None,
+    ) -> None:
         """Start with those in the body of the client's request, which `content` may contain."""
         self.values = set(body_secrets_of(flow, content))
+        self._names = SecretNames() if names is None else names
         self._read: _Head | None = None
         """The head that was searched last."""
+        self._searched: list[tuple[bytes, bytes]] = []
+        """Its fields that are credentials."""
         self._concealed: tuple[_Head, bytes | None] | None = None
         """What the request was after it was redacted."""
         self._concealed_values = 0
@@ -97,12 +132,15 @@ class FlowSecrets:
         head = _head_of(flow)
         is_concealed = self._concealed is not None and self._concealed[0] == head
         if head != self._read and not is_concealed:
-            self.values |= header_secrets_of(flow)
-            self._read = head
+            fields, searched = head[0], self._searched
+            secret = [fields[place] for place in self._names.places(fields)]
+            if secret != searched or b"?" in head[1]:
+                self.values |= _secrets_in(secret, flow.request.path)
+            self._read, self._searched = head, secret
 
     def conceal_request(self, flow: http.HTTPFlow) -> None:
         """Redact the request; see `conceal_request`."""
-        conceal_request(flow, self.values)
+        conceal_request(flow, self.values, self._names)
         self._concealed = _head_of(flow), flow.request.raw_content
         self._concealed_values = len(self.values)
 
@@ -113,11 +151,11 @@ class FlowSecrets:
         if is_same and len(values) == self._concealed_values:
             _forget_edits(flow)
         else:
-            conceal_request(flow, values)
-        conceal_answer(flow, values)
+            conceal_request(flow, values, self._names)
+        conceal_answer(flow, values, self._names)
 
 
-type _Head = tuple[tuple[tuple[bytes, bytes], ...], bytes]
+type _Head = tuple[Fields, bytes]
 """The header fields of a request, and its path."""
 
 
@@ -126,11 +164,14 @@ def _head_of(flow: http.HTTPFlow) -> _Head:
     return data.headers.fields, data.path
 
 
-def conceal_request(flow: http.HTTPFlow, values: Set[str]) -> None:
+def conceal_request(flow: http.HTTPFlow, values: Set[str], names: SecretNames) -> None:
     """Redact credentials by name, and these values wherever they occur."""
     request = flow.request
-    request.headers = http.Headers(_concealed(request.headers.fields, values))
-    request.path = masked(redacted_path(request.path), values)
+    request.headers = http.Headers(_concealed(request.headers.fields, values, names))
+    path = request.path
+    shown = masked(redacted_path(path), values)
+    if shown != path:
+        request.path = shown
     if request.raw_content:
         _mask_content(request, values)
     _forget_edits(flow)
@@ -144,16 +185,18 @@ def _forget_edits(flow: http.HTTPFlow) -> None:
 
 def conceal(flow: http.HTTPFlow, values: Set[str]) -> None:
     """Redact the whole flow: request, response, error and record."""
-    conceal_request(flow, values)
-    conceal_answer(flow, values)
+    names = SecretNames()
+    conceal_request(flow, values, names)
+    conceal_answer(flow, values, names)
 
 
-def conceal_answer(flow: http.HTTPFlow, values: Set[str]) -> None:
+def conceal_answer(flow: http.HTTPFlow, values: Set[str], names: SecretNames) -> None:
     """Redact response, error, record, and the flow to which mitmweb can revert this one."""
     change_backup(flow, partial(conceal, values=values))
     response = flow.response
     if response is not None:
-        content, fields = response.raw_content, _concealed(response.headers.fields, values)
+        content = response.raw_content
+        fields = _concealed(response.headers.fields, values, names)
         if content and (plain := _masked_if_coded(response, values)) is not None:
             content = plain
             fields = [(n, b"identity" if n.lower() == _CODING else v) for n, v in fields]
@@ -163,7 +206,10 @@ def conceal_answer(flow: http.HTTPFlow, values: Set[str]) -> None:
     if flow.error is not None:
         flow.error.msg = masked(without_quoted_bytes(flow.error.msg), values)
     if METADATA_KEY in flow.metadata:
-        flow.metadata[METADATA_KEY] = _masked_value(flow.metadata[METADATA_KEY], values)
+        record = flow.metadata[METADATA_KEY]
+        is_usual = isinstance(record, dict)
+        mask = masked_record if is_usual else _masked_value
+        flow.metadata[METADATA_KEY] = mask(record, values)
 
 
 def _mask_content(request: http.Request, values: Set[str]) -> None:
@@ -186,29 +232,50 @@ def _masked_if_coded(message: http.Message, values: Set[str]) -> bytes | None:
     return None if masked_content is content else masked_content
 
 
-def _concealed(
-    fields: tuple[tuple[bytes, bytes], ...], values: Set[str]
-) -> list[tuple[bytes, bytes]]:
-    concealed = []
-    for name, value in fields:
-        text = name.decode("latin-1")
-        if value and is_secret_header(text):
-            shown = redacted_value(text, value.decode("latin-1"))
-            concealed.append((name, shown.encode("latin-1")))
-        else:
-            concealed.append((name, value))
+def _concealed(fields: Fields, values: Set[str], names: SecretNames) -> list[tuple[bytes, bytes]]:
+    concealed = list(fields)
+    for place in names.places(fields):
+        concealed[place] = _redacted(fields[place])
     together = b"\n".join([value for _, value in concealed])
     if masked_bytes(together, values) is together:
         return concealed
     return [(name, masked_bytes(value, values)) for name, value in concealed]
 
 
+def _redacted(field: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
+    name, value = field
+    shown = redacted_value(name.decode("latin-1"), value.decode("latin-1"))
+    return name, shown.encode("latin-1")
+
+
 def masked_record(record: dict[str, Any], values: Set[str]) -> dict[str, Any]:
-    """Return the record of a call, or a part of it, without secrets.
+    """Return the record of a call, or a part of it, without secrets: itself if it has none.
 
     Headers are redacted by name. Bytes keep their length, so that the recorded ends of chunks and
     the length headers stay correct.
     """
+    return record if _needs_no_mask(record, values) else _masked_fields(record, values)
+
+
+def _needs_no_mask(record: dict[str, Any], values: Set[str]) -> bool:
+    """Return whether nothing in a record has to be redacted; False if that takes a closer look.
+
+    A record with bytes cannot be written as JSON. A text with a secret contains it in JSON, too:
+    characters are escaped one by one.
+    """
+    try:
+        text = orjson.dumps(record)
+        if b'"headers":' in text or b'"url":' in text:
+            return False
+        for value in values:
+            if orjson.dumps(value)[1:-1] in text:
+                return False
+    except TypeError:
+        return False
+    return True
+
+
+def _masked_fields(record: dict[str, Any], values: Set[str]) -> dict[str, Any]:
     return {
         name: value
         if not value or type(value) in _NUMBERS
@@ -236,7 +303,7 @@ def _masked_value(value: Any, values: Set[str]) -> Any:
         return value if is_kept else KeptBytes(concealed)  # plain bytes if loaded from a file
     if isinstance(value, list | tuple):
         return [_masked_value(item, values) for item in value]
-    return masked_record(value, values) if isinstance(value, dict) else value
+    return _masked_fields(value, values) if isinstance(value, dict) else value
 
 
 def _masked_header(header: Any, values: Set[str]) -> Any:

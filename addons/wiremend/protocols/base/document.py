@@ -1,8 +1,9 @@
 """A request as it is adapted to a target, and the request that is sent."""
 
-from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, Self
 
@@ -12,6 +13,22 @@ from wiremend.text.json_edits import Edits, parse_noting_surrogates
 
 type Headers = tuple[tuple[str, str], ...]
 """Names and values, in order."""
+
+
+def copier[T](kind: type[T]) -> Callable[..., T]:
+    """Return a function that does what `dataclasses.replace` does, in half the time.
+
+    It copies instances of exactly this class, whose fields are all arguments of its constructor.
+    """
+    names = tuple(field.name for field in fields(kind))  # type: ignore[arg-type]
+    read = attrgetter(*names)
+
+    def copy(original: T, **changes: Any) -> T:
+        values = dict(zip(names, read(original), strict=True))
+        values.update(changes)
+        return kind(**values)
+
+    return copy
 
 
 @dataclass(frozen=True)
@@ -65,6 +82,12 @@ class RequestDocument:
     def of(cls, protocol: Protocol, path: str, body: bytes, headers: Headers = ()) -> Self:
         """Create a document; the body is not parsed yet."""
         return cls(protocol, path, headers, RequestBody(body))
+
+    def with_headers(self, headers: Headers) -> "RequestDocument":
+        """Return the document with other headers; both share their parsed body."""
+        return RequestDocument(
+            self.protocol, self.path, headers, self.content, self.tool_names_by_sent
+        )
 
     @property
     def body(self) -> bytes:

@@ -181,7 +181,10 @@ class EventRepairer(ABC):
             return self._end_in(self._error_of(lost))
         if kind is EventKind.TERMINAL:
             self._ended = kind
-        return self._result(kind)
+        repaired = self._result(kind)
+        if repaired.data is event.raw:
+            repaired.value = self._last
+        return repaired
 
     def repeatable_text(self) -> tuple[str, str] | None:
         """Return the key and the text of the last delta, if it may be repeated."""
@@ -348,7 +351,9 @@ class EventRepairer(ABC):
 
     def _result(self, kind: EventKind) -> Repaired:
         error = self._error if kind is EventKind.ERROR else None
-        return Repaired(b"".join(self._draft.out), kind, self._draft.findings, error)
+        out = self._draft.out
+        data = out[0] if len(out) == 1 else b"".join(out)
+        return Repaired(data, kind, self._draft.findings, error)
 
     def _end_in(self, error: ProviderError) -> Repaired:
         self._draft.out.append(self.error_event(error))

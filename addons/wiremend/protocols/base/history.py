@@ -4,6 +4,9 @@ Each rule is enabled only for targets that need it. Rules of one protocol are in
 `history`, rules on parameters in `wiremend.protocols.base.parameters`.
 """
 
+from itertools import compress
+from operator import attrgetter
+
 from wiremend.protocols.base.document import RequestDocument
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.traits import TargetTraits
@@ -115,13 +118,17 @@ EMPTY_MESSAGE = Rule(
 )
 
 
+_code_of = attrgetter("code")
+
+
 def adapt_history(document: RequestDocument, traits: TargetTraits, notes: Notes) -> RequestDocument:
     """Return the request with messages and parameters adapted to a target with these traits.
 
     The protocol's passes run in their order, each on the output of the one before it.
     """
     on = traits.messages.rules - notes.disabled
-    passes = [adapt for rule, adapt in document.protocol.history_passes if rule.code in on]
+    rules, adapting = zip(*document.protocol.history_passes, strict=True)
+    passes = list(compress(adapting, map(on.__contains__, map(_code_of, rules))))
     fields = document.fields if passes else None
     edits = document.content.edits()
     for adapt in passes:

@@ -71,6 +71,8 @@ class Repaired:
     """Set if and only if `kind` is ERROR. `data` then ends the stream for the client."""
     run: Run | None = field(default=None, compare=False)
     """What `data` consists of, if it is a run."""
+    value: Any = None
+    """What was parsed of the event, if `data` is that event unchanged."""
 
 
 def _no_request() -> None:

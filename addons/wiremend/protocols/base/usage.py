@@ -52,6 +52,12 @@ class UsageFormat:
     """The counts of a parsed event or body; `NO_USAGE` if it has none."""
 
 
+type _Source = tuple[bytes, Mapping[str, Any] | None]
+"""Events or a body, and the parsed data of one event if it is kept."""
+_KEPT_BYTES = 4096
+"""The size of an event whose parsed data is kept; that of a longer one is parsed again."""
+
+
 class UsageMeter:
     """Finds the token counts in the bytes of one response.
 
@@ -62,16 +68,21 @@ class UsageMeter:
     def __init__(self, form: UsageFormat) -> None:
         self._form = form
         self._search = form.pattern.search
-        self._first = b""
-        self._last = b""
+        self._first: _Source = b"", None
+        self._last: _Source = b"", None
         self._usage: Usage | None = None
         self._is_read = True
 
-    def feed(self, data: bytes) -> None:
-        """Take whole events of a stream, or a whole body, without a content coding."""
+    def feed(self, data: bytes, value: Any = None) -> None:
+        """Take whole events of a stream, or a whole body, without a content coding.
+
+        `value` is the parsed data of one event; None if that is not known.
+        """
         if self._search(data) is not None:
-            self._last = data
-            self._first = self._first or data
+            is_kept = len(data) <= _KEPT_BYTES and isinstance(value, dict)
+            self._last = data, value if is_kept else None
+            if not self._first[0]:
+                self._first = self._last
             self._is_read = False
 
     @property
@@ -84,8 +95,9 @@ class UsageMeter:
 
     def _read(self) -> Usage | None:
         usage: Usage | None = None
-        for data in dict.fromkeys((self._first, self._last)):
-            for value in self._objects(data):
+        sources = [self._first] if self._first[0] is self._last[0] else [self._first, self._last]
+        for data, parsed in sources:
+            for value in self._objects(data) if parsed is None else (parsed,):
                 found = self._form.read(value)
                 usage = found if usage is None else usage.merged(found)
         return None if usage == NO_USAGE else usage
@@ -110,6 +122,8 @@ def count_in(counts: object, *path: str) -> int | None:
     value = counts
     for key in path:
         value = value.get(key) if isinstance(value, dict) else None
+    if value is None:
+        return None
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return value if json_value.is_integer(value) and 0 <= value < 2**63 else None

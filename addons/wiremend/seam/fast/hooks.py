@@ -12,11 +12,18 @@ from mitmproxy import addonmanager, exceptions, flow, hooks, http, log
 from mitmproxy.addonmanager import AddonManager
 from mitmproxy.addons.onboarding import Onboarding
 from mitmproxy.proxy import commands, events
+from mitmproxy.proxy.layer import CommandGenerator
+from mitmproxy.proxy.layers.http import HttpLayer
+from mitmproxy.proxy.layers.http._hooks import HttpRequestHeadersHook
 from mitmproxy.proxy.mode_servers import ProxyConnectionHandler
 from mitmproxy.proxy.server import ConnectionHandler, ConnectionIO
 from mitmproxy.utils.asyncio_utils import create_task
 
+from wiremend.seam.connection_handler import handler_of
+from wiremend.seam.connections import Flush, connections_of, http_layer_of
 from wiremend.seam.fast.messages import Replacement
+from wiremend.seam.http1_trailers import CallHttp1Server
+from wiremend.seam.stream_layer import CallStream
 
 Steps = Generator[Awaitable[Any], None, None]
 """Calls hooks, and yields what has to be awaited in between."""
@@ -143,7 +150,7 @@ def inline_hooks() -> Sequence[Replacement]:
     """Replace `server_event`, which creates a task for each hook and for each timer.
 
     The task has to wait until `server_event` has ended. Most hooks complete at once, so the event
-    that follows is handled here.
+    that follows is handled here, and those of calls are called where the stream waits for them.
     """
 
     async def server_event(handler: ConnectionHandler, event: events.Event) -> None:
@@ -163,7 +170,10 @@ def inline_hooks() -> Sequence[Replacement]:
             except Exception:
                 handler.log("mitmproxy has crashed!", logging.ERROR, exc_info=True)
 
-    return [(ConnectionHandler, "server_event", server_event)]
+    return [
+        (ConnectionHandler, "server_event", server_event),
+        (CallStream, "run_hook", _run_hook_in_place),
+    ]
 
 
 def _write(handler: ConnectionHandler, command: commands.SendData) -> None:
@@ -179,17 +189,64 @@ def _has_own_hooks(handler: ConnectionHandler) -> bool:
     return type(handler).handle_hook is ProxyConnectionHandler.handle_hook
 
 
-def _run_hook(handler: ConnectionHandler, hook: commands.StartHook) -> bool:
-    """Call the hooks; return whether they have completed. If not, a task completes them."""
+_BEGUN = "wiremend_begun"
+"""The attribute of a hook whose functions were called: the rest, and what it waits for."""
+
+
+def _run_hook_in_place(stream: CallStream, hook: commands.StartHook) -> CommandGenerator[bool]:
+    """Call the hooks of a stream where it waits for them; return whether they have completed.
+
+    mitmproxy returns from all layers to call them, and enters all layers with an event when they
+    have completed. That is still so for hooks that wait for something, and for the first one of
+    requests that a client sends at once, which would otherwise be handled in one stack.
+    """
+    handler = handler_of(stream.context.client)
+    if (
+        handler is None
+        or not hook.blocking
+        or stream.debug
+        or not _has_own_hooks(handler)
+        or (isinstance(hook, HttpRequestHeadersHook) and not _is_alone(stream))
+    ):
+        return False
+    for layer in stream.context.layers:
+        if isinstance(layer, HttpLayer) and connections_of(layer).unwritten:
+            yield Flush()
+            break
+    steps, waiting = _begin_hook(handler, hook)
+    if waiting is not None:
+        hook.__dict__[_BEGUN] = steps, waiting
+    return waiting is None
+
+
+def _is_alone(stream: CallStream) -> bool:
+    """Whether the request with this head certainly came neither with others nor behind one."""
+    http_layer = http_layer_of(stream)
+    server = http_layer.connections.get(stream.context.client)
+    if not isinstance(server, CallHttp1Server) or len(http_layer.streams) != 1:
+        return False
+    length = stream.flow.request.headers.get("content-length", "")
+    return length.isdecimal() and len(server.buf) <= int(length)
+
+
+def _begin_hook(
+    handler: ConnectionHandler, hook: commands.StartHook
+) -> tuple[Steps, Awaitable[Any] | None]:
+    """Call the hooks; return the rest and what it waits for, which is None if there is none."""
     args = hook.args()
     (data,) = args
     manager = cast("ProxyConnectionHandler", handler).master.addons
     steps = _resumed(_lifecycle(manager, hook, args), data)
     try:
-        waiting = next(steps, None)
+        return steps, next(steps, None)
     except Exception as exception:
         # It ends a task that nothing waits for, as in mitmproxy.
-        steps, waiting = _failing(exception), _nothing()
+        return _failing(exception), _nothing()
+
+
+def _run_hook(handler: ConnectionHandler, hook: commands.StartHook) -> bool:
+    """Call the hooks; return whether they have completed. If not, a task completes them."""
+    steps, waiting = hook.__dict__.pop(_BEGUN, None) or _begin_hook(handler, hook)
     if waiting is None:
         return True
     create_task(
@@ -257,8 +314,14 @@ def _execute(handler: ConnectionHandler, command: commands.Command) -> None:
             )
         case commands.Log():
             handler.log(command.message, command.level)
+        case Flush():
+            pass  # what was held back until now has been written
         case _:
             raise RuntimeError(f"Unexpected command: {command}")
+
+
+_TIMER = "wiremend_timer"
+"""The attribute of a command with its timer, until it expires."""
 
 
 def _start_timer(handler: ConnectionHandler, command: commands.RequestWakeup) -> None:
@@ -266,6 +329,7 @@ def _start_timer(handler: ConnectionHandler, command: commands.RequestWakeup) ->
 
     def expire() -> None:
         timers.discard(timer)
+        command.__dict__.pop(_TIMER, None)
         create_task(
             handler.server_event(events.Wakeup(command)),
             name="wakeup",
@@ -274,8 +338,18 @@ def _start_timer(handler: ConnectionHandler, command: commands.RequestWakeup) ->
         )
 
     timers: set[Any] = handler.wakeup_timer
-    timer = asyncio.get_running_loop().call_later(command.delay, expire)
+    timer = command.__dict__[_TIMER] = asyncio.get_running_loop().call_later(command.delay, expire)
     timers.add(timer)
+
+
+def cancel_timer(handler: ConnectionHandler, command: commands.RequestWakeup) -> bool:
+    """Cancel a timer that was started; False if there is none."""
+    timer = command.__dict__.pop(_TIMER, None)
+    if timer is None:
+        return False
+    timer.cancel()
+    handler.wakeup_timer.discard(timer)
+    return True
 
 
 # served_pages

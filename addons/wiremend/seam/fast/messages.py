@@ -1,7 +1,7 @@
 """Parts that replace how mitmproxy makes and reads messages; see `wiremend.seam.fast.paths`."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache, lru_cache
 from itertools import chain
 from operator import itemgetter
@@ -10,7 +10,12 @@ from typing import Any, get_args, get_origin
 
 from mitmproxy import http
 from mitmproxy.net import check as net_check
-from mitmproxy.net.http import url
+from mitmproxy.net.http import url, validate
+from mitmproxy.net.http.http1 import read
+from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.layers import http as layers_http
+
+from wiremend.text.patterns import linear_pattern
 
 Replacement = tuple[object, str, Any]
 """An owner, the name of its attribute, and the new value."""
@@ -64,23 +69,31 @@ def header_lookup() -> Sequence[Replacement]:
         else:
             original(headers, given, **named)
 
-    def get_all(headers: http.Headers, name: str | bytes) -> list[str]:
-        if type(name) is str:
-            key = name.encode("utf-8", "surrogateescape").lower()
-        else:
-            key = http._always_bytes(name).lower()
+    def names_in(headers: http.Headers) -> list[bytes]:
+        """Return the names of the fields in lower case."""
         fields = headers.fields
-        fields_and_names = headers.__dict__.get(_NAMES)
-        if fields_and_names is None or fields_and_names[0] is not fields:
-            fields_and_names = fields, set(map(bytes.lower, map(name_of, fields)))
-            if type(fields) is tuple:  # what an addon may set does not change
-                headers.__dict__[_NAMES] = fields_and_names
-        if key not in fields_and_names[1]:
+        known = headers.__dict__.get(_NAMES)
+        if known is not None and known[0] is fields:
+            names: list[bytes] = known[1]
+            return names
+        names = list(map(bytes.lower, map(name_of, fields)))
+        if type(fields) is tuple:  # what an addon may set does not change
+            headers.__dict__[_NAMES] = fields, names
+        return names
+
+    def key_of(name: str | bytes) -> bytes:
+        if type(name) is str:
+            return name.encode("utf-8", "surrogateescape").lower()
+        return http._always_bytes(name).lower()
+
+    def get_all(headers: http.Headers, name: str | bytes) -> list[str]:
+        key, names = key_of(name), names_in(headers)
+        if key not in names:
             return []  # as in most cases
         return [
-            value.decode("utf-8", "surrogateescape")
-            for field, value in fields
-            if field.lower() == key
+            field[1].decode("utf-8", "surrogateescape")
+            for field, known in zip(headers.fields, names, strict=True)
+            if known == key
         ]
 
     def __getitem__(headers: http.Headers, name: str | bytes) -> str:
@@ -90,16 +103,76 @@ def header_lookup() -> Sequence[Replacement]:
         return values[0] if len(values) == 1 else ", ".join(values)
 
     def __contains__(headers: http.Headers, name: object) -> bool:
-        return bool(headers.get_all(name))  # type: ignore[arg-type]
+        return key_of(name) in names_in(headers)  # type: ignore[arg-type]
 
     def get(headers: http.Headers, name: str | bytes, default: Any = None) -> Any:
-        values = headers.get_all(name)
-        if not values:
+        key, names = key_of(name), names_in(headers)
+        count = names.count(key)
+        if count == 0:
             return default
-        return values[0] if len(values) == 1 else ", ".join(values)
+        if count == 1:
+            return headers.fields[names.index(key)][1].decode("utf-8", "surrogateescape")
+        return ", ".join(headers.get_all(name))
 
     methods = (__init__, get_all, __getitem__, __contains__, get)
     return [(http.Headers, method.__name__, method) for method in methods]
+
+
+# head_lines
+
+
+def head_lines() -> Sequence[Replacement]:
+    """Replace how the lines of a head are read, which raises and catches nothing then."""
+    original = read._read_headers
+
+    def _read_headers(lines: Iterable[bytes]) -> http.Headers:
+        given, fields = list(lines), []
+        for line in given:
+            name, colon, value = line.partition(b":")
+            if not name or not colon or name[0] in b" \t":
+                return original(given)  # a continued line, or an error
+            fields.append((name, value.strip()))
+        headers = http.Headers()
+        headers.fields = tuple(fields)
+        return headers
+
+    return [(read, "_read_headers", _read_headers)]
+
+
+# head_checks
+
+
+def head_checks() -> Sequence[Replacement]:
+    """Replace the check of a head, which matches each name and looks at each field."""
+    original, name_of = validate.validate_headers, itemgetter(0)
+    are_valid = linear_pattern(rb"[!#$%&'*+\-.^_`|~0-9a-zA-Z\n]+").fullmatch
+    is_length = validate._valid_content_length.match
+
+    def validate_headers(message: http.Message) -> None:
+        fields = message.headers.fields
+        names = list(map(bytes.lower, map(name_of, fields)))
+        together = b"\n".join(names)
+        if all(names) and are_valid(together) and together.count(b"\n") == len(names) - 1:
+            lengths, codings = names.count(b"content-length"), names.count(b"transfer-encoding")
+            if not codings:
+                if not lengths:
+                    return
+                if lengths == 1 and is_length(fields[names.index(b"content-length")][1]):
+                    return
+            elif codings == 1 and not lengths and _is_plainly_chunked(message, names):
+                return
+        original(message)
+
+    return [
+        (validate, "validate_headers", validate_headers),
+        (layers_http, "validate_headers", validate_headers),
+    ]
+
+
+def _is_plainly_chunked(message: http.Message, names: list[bytes]) -> bool:
+    coding = message.headers.fields[names.index(b"transfer-encoding")][1]
+    status = message.data.status_code if isinstance(message, http.Response) else 200
+    return coding == b"chunked" and message.is_http11 and status >= 200 and status != 204
 
 
 # host_names
@@ -118,6 +191,37 @@ def host_names() -> Sequence[Replacement]:
         (url, "is_valid_host", is_valid_host),
         (net_check, "is_valid_host", is_valid_host),
     ]
+
+
+# urls
+
+
+def urls() -> Sequence[Replacement]:
+    """Replace how the target of a request to a forward proxy is parsed, which only checks it."""
+    original = url.parse
+    remembered = _remembered(original)
+
+    def parse(target: str | bytes) -> tuple[bytes, bytes, int, bytes]:
+        mark = b"?" if isinstance(target, bytes) else "?"
+        # A query differs each time, and may contain a key.
+        return original(target) if mark in target else remembered(target)  # type: ignore[operator]
+
+    return [(url, "parse", parse)]
+
+
+# context_forks
+
+
+def context_forks() -> Sequence[Replacement]:
+    """Replace how a context is copied: mitmproxy makes a server with an id, and drops it."""
+
+    def fork(context: Context) -> Context:
+        copy = object.__new__(Context)
+        copy.client, copy.options = context.client, context.options
+        copy.server, copy.layers = context.server, context.layers.copy()
+        return copy
+
+    return [(Context, "fork", fork)]
 
 
 def _remembered[T](original: Callable[..., T]) -> Callable[..., T]:

@@ -6,23 +6,33 @@ not there. Each part here replaces one such spot:
 
     hook_table     which addons have a hook is determined once, not for each event
     log_entries    no deprecated log entry is made unless an addon wants it
-    inline_hooks   hooks and timers run without a task of their own
+    inline_hooks   hooks and timers run without a task, and the hooks of a call where it waits
     served_pages   only requests for mitmproxy's own pages are awaited
     hook_fields    the arguments of a hook are read without `dataclasses.fields`
     plain_options  options with immutable values are not copied when they are read
     field_types    the types of a message's fields are read once, not for each message
     header_lookup  the fields of a head are compared as bytes, and their names are kept
     unseen_logs    no record is made for a log line that no handler would show
+    head_lines     the lines of a head are read without exceptions
+    head_checks    the names in a head are checked at once
     host_names     the last host names that were read are remembered
     large_reads    what has arrived from a client is read at once
+    urls           the last URLs without a query that were read are remembered
+    context_forks  a copied context makes no server that it drops
     tls_records    OpenSSL is asked for as many bytes as it has
+    ended_timers   the timers of calls that have ended are cancelled
+    open_tunnels   what is sent inside of a tunnel is not made into messages of HTTP
+    tunnel_commands commands of other connections pass through a tunnel unexamined
+    joined_events  a request, and what was read of a response, is one event
+    direct_writes  a response is written without an event for the client's connection
     collector      what the start has created is left out of garbage collections
 
 A part is installed only if it was written for the code that it replaces: `KNOWN_SOURCES` contains
 digests of that code. So a new version of mitmproxy runs its own code. The option
 `wiremend_fast_paths` disables all parts. Those on hooks are in `hooks.py`, those on messages in
-`messages.py`, those on bodies in `bodies.py`. The bodies of HTTP/1.1 are read by
-`seam/http1_trailers.py`, which replaces that code anyway.
+`messages.py`, those on bodies in `bodies.py`, those on the way of a call through the layers in
+`calls.py`. The chunks of HTTP/1.1 bodies are read by `seam/http1_trailers.py`, which replaces that
+code anyway.
 """
 
 import gc
@@ -37,20 +47,33 @@ from mitmproxy import addonmanager, flow, hooks, http, log, optmanager
 from mitmproxy.addonmanager import AddonManager
 from mitmproxy.addons.asgiapp import ASGIApp
 from mitmproxy.addons.onboarding import Onboarding
-from mitmproxy.connection import ConnectionState
+from mitmproxy.connection import Connection, ConnectionState
 from mitmproxy.coretypes import multidict
 from mitmproxy.net import check as net_check
-from mitmproxy.net.http import url
+from mitmproxy.net.http import url, validate
+from mitmproxy.net.http.http1 import read
 from mitmproxy.proxy import commands, events
 from mitmproxy.proxy import server as proxy_server
+from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.layer import Layer
 from mitmproxy.proxy.layers import tls
+from mitmproxy.proxy.layers.http import HttpLayer, HttpStream
+from mitmproxy.proxy.layers.http._http1 import Http1Connection, Http1Server
 from mitmproxy.proxy.mode_servers import ProxyConnectionHandler
 from mitmproxy.proxy.server import ConnectionHandler, LiveConnectionHandler, TimeoutWatchdog
+from mitmproxy.proxy.tunnel import TunnelLayer
 from mitmproxy.utils import typecheck
 from OpenSSL import SSL
 
 from wiremend.seam.connections import Commands
 from wiremend.seam.fast.bodies import large_reads
+from wiremend.seam.fast.calls import (
+    direct_writes,
+    ended_timers,
+    joined_events,
+    open_tunnels,
+    tunnel_commands,
+)
 from wiremend.seam.fast.hooks import (
     hook_fields,
     hook_table,
@@ -58,14 +81,29 @@ from wiremend.seam.fast.hooks import (
     log_entries,
     served_pages,
 )
-from wiremend.seam.fast.messages import Replacement, field_types, header_lookup, host_names
+from wiremend.seam.fast.messages import (
+    Replacement,
+    context_forks,
+    field_types,
+    head_checks,
+    head_lines,
+    header_lookup,
+    host_names,
+    urls,
+)
 
 KNOWN_SOURCES = frozenset(
     {
+        "04776846f3cf761c",
         "0ba4541fc6fa15ce",
+        "1095f6e1581d1780",
+        "119a33642637d420",
+        "11ede598b3b37965",
         "13180532440359de",
         "1f256dc3d66394a0",
         "2cb1077a21556ca9",
+        "25431c611ea39d3f",
+        "27b46f4337ba25c6",
         "350b419ab7284091",
         "367b3317bc2ba45c",
         "38c97e792d1db5b7",
@@ -77,7 +115,9 @@ KNOWN_SOURCES = frozenset(
         "5bff03c1afa25bb7",
         "602d253086c75a35",
         "62d6d57d43dd1a2e",
+        "66807318a8b7a7b7",
         "6859c2d9c826806e",
+        "6ba31883cc7a06b3",
         "6e42e075ee5fa3df",
         "706760d6eecf10cd",
         "76efad3bee98e9b5",
@@ -88,19 +128,27 @@ KNOWN_SOURCES = frozenset(
         "9f8b52fd798203c9",
         "a2b42657ebe8bf6d",
         "a333ab3b51300b44",
+        "a6df32aba1ae251a",
+        "aa59bc78ffbdcf54",
+        "aece271029af36e4",
         "b19e37ceb2096421",
         "b60e47c7091fa795",
         "b763c59bc4992e33",
         "ba95afcdfe7033d4",
         "bad3d9f88bdf9269",
+        "cc218a1337c0f5cf",
         "d808a4075a1f266d",
         "d8338265c05d8491",
+        "dc5ed395ce4f0763",
+        "dd52bbec90eacace",
         "dd59639eb7c46701",
+        "e7647a94704363e7",
         "f2052c18340e99b0",
         "f31abfc72ed98d50",
         "f65088e210cd9cc1",
         "f6e48a4764c85df0",
         "faf0668e22579e8b",
+        "fd88b0fb09ceddbb",
         "ffc1fb69904cbb84",
     }
 )
@@ -298,6 +346,7 @@ PARTS = (
             ConnectionHandler.server_event,
             ConnectionHandler.hook_task,
             ConnectionHandler.wakeup,
+            Layer.handle_event,
             TimeoutWatchdog,
             ProxyConnectionHandler.handle_hook,
             flow.Flow.wait_for_resume,
@@ -347,6 +396,10 @@ PARTS = (
         (url.parse_authority, net_check.is_valid_host, net_check.is_valid_port),
         host_names,
     ),
+    Part("head_lines", (read._read_headers,), head_lines),
+    Part("head_checks", (validate.validate_headers, validate.parse_content_length), head_checks),
+    Part("urls", (url.parse,), urls),
+    Part("context_forks", (Context,), context_forks),
     Part(
         "large_reads",
         (LiveConnectionHandler.__init__, ConnectionHandler.handle_connection),
@@ -359,5 +412,28 @@ PARTS = (
             tls.TLSLayer.receive_data,
         ),
         _tls_records,
+    ),
+    Part("ended_timers", (ConnectionHandler.wakeup, HttpLayer.event_to_child), ended_timers),
+    Part(
+        "open_tunnels",
+        (
+            HttpLayer._handle_event,
+            HttpLayer.event_to_child,
+            HttpStream.passthrough,
+            Http1Connection.passthrough,
+            Http1Server.send,
+        ),
+        open_tunnels,
+    ),
+    Part(
+        "tunnel_commands",
+        (TunnelLayer.event_to_child, TunnelLayer._handle_command, Connection.__eq__),
+        tunnel_commands,
+    ),
+    Part("joined_events", (HttpLayer.event_to_child, Http1Connection.read_body), joined_events),
+    Part(
+        "direct_writes",
+        (HttpLayer.event_to_child, Layer.handle_event, Http1Server.send, Http1Connection.mark_done),
+        direct_writes,
     ),
 )
