@@ -43,8 +43,6 @@ from wiremend.seam.http1_trailers import CallHttp1Server
 from wiremend.seam.http_clients import CallHttp1Client, CallHttp2Client
 from wiremend.seam.stream_layer import CallStream
 
-_LARGE_WRITE_BYTES = 128 * 1024
-
 
 class Seam:
     """Installs and removes the replacements. Installing a second seam has no effect."""
@@ -244,15 +242,12 @@ def _in_one_write(source: Commands) -> Commands:
     """Yield the same commands; merge consecutive writes to one connection.
 
     A large message is thousands of writes, since TLS makes one of each record: they are joined
-    once. A large write is not copied for the small ones before it.
+    once.
     """
     waiting: list[commands.SendData] = []
     for command in source:
         if type(command) is commands.SendData:
-            if waiting and (
-                waiting[0].connection is not command.connection
-                or len(command.data) >= _LARGE_WRITE_BYTES
-            ):
+            if waiting and waiting[0].connection is not command.connection:
                 yield _merged(waiting)
                 waiting = []
             waiting.append(command)
