@@ -83,12 +83,6 @@ class RequestDocument:
         """Create a document; the body is not parsed yet."""
         return cls(protocol, path, headers, RequestBody(body))
 
-    def with_headers(self, headers: Headers) -> "RequestDocument":
-        """Return the document with other headers; both share their parsed body."""
-        return RequestDocument(
-            self.protocol, self.path, headers, self.content, self.tool_names_by_sent
-        )
-
     @property
     def body(self) -> bytes:
         """The body's bytes, without content codings."""
