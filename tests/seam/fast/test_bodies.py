@@ -16,7 +16,7 @@ from mitmproxy.proxy.server import SimpleConnectionHandler
 from mitmproxy.test import taddons
 
 from seam.playbook import Playbook, playing
-from seam.test_fast_paths import installed
+from seam.fast.test_paths import installed
 from seam.test_held_memory import large_request
 from seam.test_stream_layer import HEAD, LAST, chunk, plan_everything
 
