@@ -126,7 +126,7 @@ def test_a_call_without_an_answer_ends_in_an_http_error(
         log = "\n".join(proxy.lines)
     assert (response.status, response.ended) == (503, "complete")
     assert b"wiremend was stopped" in response.body
-    assert "failed: error 503" in log
+    assert "failed: wiremend was stopped before the response was complete: " in log
     assert "R010 proxy-stopped" in log
 
 
