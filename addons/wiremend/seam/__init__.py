@@ -93,8 +93,9 @@ versions (`scripts/test --mitmproxy 12.2` for the older one).
     loads the script again when the file has become newer, and removes it when there is no file.
     Cancelled, it does nothing further. `AddonManager.lookup` has every `Script` before it loads.
 24. `Http1Connection.buf` is h11's `ReceiveBuffer`, and the readers of chunks and trailers use it
-    too. The size of a head is not limited. `read_body` reports an `h11.ProtocolError` of a reader
-    as a failure of the stream and closes the connection.
+    too. The reader of a body with a length counts the bytes that are missing, in `_remaining`. The
+    size of a head is not limited. `read_body` reports an `h11.ProtocolError` of a reader as a
+    failure of the stream and closes the connection.
 25. `Http2Client` closes the connection, with all its streams, when a decoded header block is longer
     than h2's `decoder.max_header_list_size`. h2 reads frames from `incoming_buffer`, which collects
     up to 64 CONTINUATION frames in `_headers_buffer`.

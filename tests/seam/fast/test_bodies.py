@@ -1,4 +1,4 @@
-"""Bodies of requests: read in pieces of any size, and dropped with their call."""
+"""Bodies of requests: read in pieces of any size (contract 24), and dropped with their call."""
 
 import asyncio
 import gc
