@@ -181,6 +181,14 @@ def test_an_envelope_is_removed(envelope: Json) -> None:
     assert_becomes(envelope, {"response": GOOD}, "S421", in_wrapper=True)
 
 
+@pytest.mark.parametrize("array", [False, True])
+def test_envelopes_in_a_list_are_removed(array: bool) -> None:
+    value = [{"traceId": "t", "text": GOOD}]
+    repaired = streamed(value, StreamContext(array=array))
+    assert shown(repaired, array=array) == GOOD
+    assert "S421" in {finding.code for one in repaired for finding in one.findings}
+
+
 def test_the_wrapper_is_that_of_the_client() -> None:
     wrapped = {"response": GOOD, "traceId": "t"}
     assert_becomes(wrapped, GOOD, "S421", in_wrapper=False)

@@ -219,6 +219,10 @@ class GeminiRepairer(EventRepairer):
     def unwrap(self, event: sse.Event, value: Any) -> Any:
         """Return the data of an event in the wrapper that the client reads, and in no other."""
         in_wrapper = self._context.in_wrapper
+        if isinstance(value, list) and self._draft.is_on(RESPONSE_IN_A_LIST):
+            return [
+                without_envelope(item, in_wrapper=in_wrapper, draft=self._draft) for item in value
+            ]
         return without_envelope(value, in_wrapper=in_wrapper, draft=self._draft)
 
     def read_text(self, event: sse.Event, text: bytes) -> EventKind:
