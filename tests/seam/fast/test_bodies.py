@@ -15,8 +15,8 @@ from mitmproxy.proxy import mode_specs
 from mitmproxy.proxy.server import SimpleConnectionHandler
 from mitmproxy.test import taddons
 
-from seam.playbook import Playbook, playing
 from seam.fast.test_paths import installed
+from seam.playbook import Playbook, playing
 from seam.test_held_memory import large_request
 from seam.test_stream_layer import HEAD, LAST, chunk, plan_everything
 
