@@ -89,8 +89,11 @@ class CallHttp1Client(WithTrailers, Http1Client):
         try:
             if type(event) is WholeRequest:
                 yield from self._send_whole(event)
-            elif self._reports_at_once(event) and self.state != self.passthrough:
-                assert isinstance(event, events.DataReceived)
+            elif (
+                isinstance(event, events.DataReceived)
+                and self._reports_at_once(event)
+                and self.state != self.passthrough
+            ):
                 buffer: ReceiveBuffer = self.buf
                 buffer += event.data
                 yield from self.state(event)
