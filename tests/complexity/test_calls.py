@@ -41,9 +41,9 @@ from wiremend.routing.model_lists import RoutedName, extend_model_list, is_model
 from wiremend.routing.shape import CallShape
 from wiremend.routing.token_counts import recognise_count
 from wiremend.rules.rule import BodyPlace, Finding, Notes
+from wiremend.seam.connections import in_one_write
 from wiremend.seam.flow_record import record_findings
 from wiremend.seam.flows import response_on_the_wire
-from wiremend.seam.installation import _in_one_write
 from wiremend.targets.registry import traits_of
 from wiremend.views.call_line import call_line
 from wiremend.views.outcome import comment_of
@@ -371,7 +371,7 @@ def test_many_commands_are_joined() -> None:
     def prepare(size: int) -> Work:
         record = b"x" * 16384
         return lambda: list(
-            _in_one_write(iter([commands.SendData(server, record) for _ in range(size)]))
+            in_one_write(iter([commands.SendData(server, record) for _ in range(size)]))
         )
 
     assert_linear(prepare, Sizes(first=64, last=1 << 13, seconds=0.3))

@@ -36,6 +36,8 @@ OF_THE_CONNECTION = frozenset(
 them, the connection may be closed."""
 GUARDS = frozenset(
     {
+        "seam.request_stream.RequestStream.__init__",
+        "seam.contained_stream.ContainedStream.__init__",
         "seam.stream_layer.CallStream.__init__",
         "seam.stream_layer.CallStream._handle_event",
         "seam.http_clients.CallHttp1Client.__init__",

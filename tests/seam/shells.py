@@ -23,7 +23,7 @@ from retry_upstream import RetryUpstream
 from rewrite_models import RewriteModels
 from sanitize_tools import SanitizeTools
 from wiremend.config.model import Config
-from wiremend.seam import stream_layer
+from wiremend.seam import contained_stream, stream_layer
 
 from seam.playbook import Playbook, playing
 
@@ -139,7 +139,8 @@ def full_playbook(
         pytest.MonkeyPatch.context() as patch,
         playing(plan, host, alpn, kind) as book,
     ):
-        patch.setattr(stream_layer, "time", clock)
+        for module in (stream_layer, contained_stream):
+            patch.setattr(module, "time", clock)
         logger = logging.getLogger("wiremend")
         patch.setattr(logger, "propagate", False)
         patch.setattr(logger, "handlers", [Lines(book.logs)])

@@ -6,6 +6,8 @@ flow as soon as upstream fails. The seam therefore carries calls inside mitmprox
     stream_layer.py       one call: `CallStream` replaces mitmproxy's `HttpStream` from the moment
                           when it would connect upstream; it passes events to a machine and executes
                           the machine's actions
+    contained_stream.py   its base: internal faults end one call and no other
+    request_stream.py     the base of that: a request before it is known whether it is a call
     faulty_stream.py      one call whose provider is made to fail on purpose
     injected_faults.py    the faults of its attempts
     call_options.py       what the addons request for a call, and the hook for it

@@ -2,23 +2,19 @@
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
-from logging import DEBUG, INFO, WARNING
+from logging import INFO, WARNING
 from typing import Any
 from weakref import WeakSet
 
-from mitmproxy import flow as mitmproxy_flow
 from mitmproxy import http
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.layers.http import (
     DropStream,
     GetHttpConnectionCompleted,
-    HTTPMode,
-    HttpStream,
     SendHttp,
 )
-from mitmproxy.proxy.layers.http._base import HttpEvent
 from mitmproxy.proxy.layers.http._events import (
     ErrorCode,
     RequestData,
@@ -31,7 +27,6 @@ from mitmproxy.proxy.layers.http._events import (
     ResponseProtocolError,
     ResponseTrailers,
 )
-from mitmproxy.proxy.layers.http._hooks import HttpErrorHook, HttpResponseHeadersHook
 
 from wiremend.call_record.outcomes import CallState, Outcome
 from wiremend.engine.actions import (
@@ -49,59 +44,43 @@ from wiremend.engine.actions import (
     WakeAt,
 )
 from wiremend.engine.call import AcknowledgedCall, Call
-from wiremend.engine.error_responses import fault_response, too_much_held_response
-from wiremend.engine.machine import Machine
+from wiremend.engine.error_responses import too_much_held_response
 from wiremend.engine.plan import make_machine, plan_acknowledgement, plan_call, plan_passing
 from wiremend.engine.unrepaired.report_plan import plan_reporting
-from wiremend.held_memory import HeldMemory, Part
+from wiremend.held_memory import Part
 from wiremend.protocols.base.document import OutgoingRequest
-from wiremend.protocols.base.protocol import Protocol
-from wiremend.protocols.registry import recognise
-from wiremend.rules.containment import Fault, FaultLog, contain, fault_of
+from wiremend.rules.containment import Fault, contain, fault_of
 from wiremend.seam.call_options import CallOptions, WiremendCallHook
-from wiremend.seam.client_side import ClientSide, response_with_head
+from wiremend.seam.client_side import ClientSide
 from wiremend.seam.connection_handler import is_behind
-from wiremend.seam.connections import Commands, ReadOver, ResponseRead, http_layer_of
-from wiremend.seam.flow_record import FlowRecord, record_refusal
+from wiremend.seam.connections import Commands, ReadOver, ResponseRead
+from wiremend.seam.contained_stream import ContainedStream
+from wiremend.seam.flow_record import FlowRecord
 from wiremend.seam.flows import (
-    answer,
     content_of,
-    is_direct,
-    mark_direct,
-    name_of,
     outgoing_of,
-    response_on_the_wire,
     server_name,
 )
+from wiremend.seam.request_stream import TOO_MUCH_HELD
 from wiremend.seam.resent import missing_key_refusal, missing_keys
 from wiremend.seam.shown.growing_response import GrowingResponse
 from wiremend.seam.upstream_side import UpstreamSide
 from wiremend.secrets import without_quoted_bytes
 
-_UNASKED_SWITCH = "the server switched to another protocol (status 101)"
-TOO_MUCH_HELD = "All calls together hold as much memory as they may."
 _BEFORE_A_CALL = (events.Start, RequestHeaders, RequestData, RequestTrailers)
 """Events after which a stream may still become a call."""
-_LAST_EVENTS = (ResponseEndOfMessage, ResponseProtocolError)
 _TOWARD_CLIENT = (ShowHead, ShowBody, FinishResponse, Respond, CutResponse)
 
 
-class CallStream(HttpStream):
+class CallStream(ContainedStream):
     """An HttpStream whose calls are carried by a machine."""
 
-    account: HeldMemory
-    """What all calls hold; set in the subclass that is installed."""
     carried: WeakSet["CallStream"]
-    """The streams that carry calls; set there, too."""
+    """The streams that carry calls; set in the subclass that is installed."""
     is_stopping = False
     """Whether the proxy ends: the next wake-up ends the call."""
-    machine: Machine | None = None
-    _record: FlowRecord
-    _upstream: UpstreamSide
-    _client: ClientSide
     _depth = 0
     """How many events are being handled: a command may lead to further events."""
-    _is_too_large = False
     _refusal: Respond | None = None
     """The response to a call that cannot be held beside others, or lacks its key."""
     _refusal_reason = TOO_MUCH_HELD
@@ -114,82 +93,10 @@ class CallStream(HttpStream):
 
     def __init__(self, context: Any, stream_id: int) -> None:
         super().__init__(context, stream_id)
-        self._protocol: Protocol | None = None
-        self._recognised: tuple[object, ...] | None = None
-        """The head of the request with this protocol."""
         self._call: Call | AcknowledgedCall | None = None
-        self._options: CallOptions | None = None
-        self._is_call = True
-        """False once it is known that the request is none."""
-        self._has_ended = False
-        self._is_head_sent = False
-        self._is_end_sent = False
-        self._is_record_fault_logged = False
-        self._memory = self.account.share()
-
-    def __del__(self) -> None:
-        """Release the memory of a stream that is lost in a crash, when it is collected."""
-        if memory := self.__dict__.get("_memory"):
-            memory.release()
 
     def __repr__(self) -> str:
         return super().__repr__() if self.machine is None else f"CallStream({self.machine})"  # type: ignore[no-untyped-call]
-
-    # Requests that are addressed to the proxy itself
-
-    def state_wait_for_request_headers(self, event: RequestHeaders) -> Commands:
-        """Mark a request that is addressed to the forward proxy itself.
-
-        In HTTP/1 it is in origin form. An HTTP/2 request always has an authority; its scheme is
-        https only if that authority is the proxy, since clients send the https requests that they
-        want forwarded through CONNECT.
-        """
-        request = event.request
-        is_forward_proxy = self.mode in (HTTPMode.regular, HTTPMode.upstream)
-        if is_forward_proxy and request.method != "CONNECT" and not event.replay_flow:
-            is_multiplexed = request.is_http2 or request.is_http3
-            if request.scheme == "https" if is_multiplexed else not request.host:
-                mark_direct(request)
-        self._recognise(request)
-        yield from super().state_wait_for_request_headers(event)
-
-    def _recognise(self, request: http.Request) -> None:
-        """Set the protocol of a request, which addons may have changed since the last time."""
-        data = request.data
-        head = data.method, data.path, data.headers.fields
-        if head == self._recognised:
-            return
-        self._recognised = head
-        content_type = request.headers.get("content-type", "")
-        self._protocol = recognise(request.method, request.path, content_type)
-
-    def state_consume_request_body(self, event: events.Event) -> Commands:
-        """Discard the body of a request that is refused.
-
-        These are direct requests, and calls that are too large to be held beside other calls.
-        """
-        if isinstance(event, RequestData):
-            if self._discards_body:
-                return
-            size = len(self.request_body_buf) + len(event.data)
-            if self._protocol is not None and not self._memory.hold(Part.REQUEST, size):
-                self._discard_body(self._protocol, size)
-                return
-        yield from super().state_consume_request_body(event)
-
-    @property
-    def _discards_body(self) -> bool:
-        return self._is_too_large or (
-            is_direct(self.flow.request) and self.flow.response is not None
-        )
-
-    def _discard_body(self, protocol: Protocol, size: int) -> None:
-        """Drop what was received of a request's body, and answer at its end."""
-        self._is_too_large = True
-        self.request_body_buf.clear()
-        self._memory.hold(Part.REQUEST, 0)
-        answer(self.flow, too_much_held_response(protocol, size, self._memory.limit_bytes))
-        record_refusal(self.flow, protocol, TOO_MUCH_HELD)
 
     # The start of a call
 
@@ -303,149 +210,6 @@ class CallStream(HttpStream):
         yield from self._log_contained()
         yield from self._answer(refusal)
 
-    def _answer(self, respond: Respond) -> Commands:
-        """Send a response that was made by the proxy, as `HttpStream` sends an addon's."""
-        self.flow.response = response_with_head(respond.head, None)
-        self.flow.response.data.content = respond.body
-        self._record.head_shown()
-        yield HttpResponseHeadersHook(self.flow)
-        self._client.record_whole(self.flow.response)
-        yield from self._log_contained()
-        if not (yield from self.check_killed(True)):
-            yield from self.send_response()
-
-    def send_response(self, already_streamed: bool = False) -> Commands:
-        """Do as `HttpStream` does, but send the client the response with its secrets."""
-        original = super().send_response(already_streamed)
-        reply: Any = None
-        while True:
-            try:
-                command = original.send(reply)
-            except StopIteration:
-                return
-            if isinstance(command, SendHttp):
-                self._restore_secrets(command.event)
-            reply = yield command
-
-    def _restore_secrets(self, event: Any) -> None:
-        assert self.flow.response is not None
-        if isinstance(event, ResponseHeaders):
-            event.response = response_on_the_wire(self.flow.response)
-        elif isinstance(event, ResponseData):
-            event.data = response_on_the_wire(self.flow.response).raw_content or b""
-
-    # Internal faults
-
-    def _contained(self, step: str, source: Commands) -> Commands:
-        """Yield these commands of a call. An exception raised by `source` ends the call at once.
-
-        None of the commands may need a reply.
-        """
-        try:
-            for command in source:
-                if self._has_ended:
-                    return  # the call ended while this was suspended at the previous command
-                yield command
-        except Exception as exception:
-            yield from self._end_in_fault(fault_of(step, exception))
-
-    def _end_in_fault(self, fault: Fault) -> Commands:
-        """End the call in its protocol's error, or cut it if that cannot be written."""
-        if self.machine is None and not self._is_call:
-            yield from self._log(fault, "the request is forwarded unchanged")
-            return
-        yield from self._log(fault, "the call ends in an error")
-        self._has_ended = self._client.is_finished = True
-        last = b""
-        if self.machine is not None:
-            stop = self.machine.stop_after_fault
-            last = contain("stopping a machine", lambda _: b"", stop, time.monotonic())
-        yield from self._close_upstream()
-        text = f"internal fault ({fault})"
-        self._record.end(Outcome(CallState.INTERNAL_FAULT, text), self._protocol)
-        if self._is_end_sent:
-            yield DropStream(self.stream_id)
-        elif not self._is_head_sent:
-            yield from self._answer(_fault_response(self._protocol, fault))
-        else:
-            if last:
-                yield from self._client.show_body(last)
-                yield from self._client.complete_flow()
-                yield from self._client.end_message()
-            else:
-                yield from self._client.cut(text)
-            self.flow.live = False
-            yield DropStream(self.stream_id)
-        yield from self._log_contained()
-
-    def _close_upstream(self) -> Commands:
-        """End the attempt, whatever state it is in."""
-        upstream = self._upstream
-        try:
-            yield from upstream.close()
-            upstream.leave_background()
-        except Exception as exception:
-            yield from self._log(fault_of("ending an attempt", exception), "it is abandoned")
-            if upstream.attempt_id is not None:
-                http_layer_of(self).streams.pop(upstream.attempt_id, None)
-
-    def _break_off(self, fault: Fault) -> Commands:
-        """End this stream after a fault for which nothing else is left; keep the connection.
-
-        This uses as little as possible of what may have raised.
-        """
-        self._has_ended = True
-        yield from self._log(fault, "its stream is broken off")
-        if self._is_end_sent:
-            yield DropStream(self.stream_id)
-            return
-        reason = "internal fault"
-        for event in contain(
-            "writing an error", lambda _: (self._cut_off(reason),), self._last_events, fault, reason
-        ):
-            yield SendHttp(event, self.context.client)
-        if (flow := getattr(self, "flow", None)) is not None:
-            flow.error = flow.error or mitmproxy_flow.Error(reason)
-            flow.live = False
-            yield HttpErrorHook(flow)
-        yield DropStream(self.stream_id)
-
-    def _last_events(self, fault: Fault, reason: str) -> Sequence[HttpEvent]:
-        """Return what ends the response to the client: an error if nothing of it was sent."""
-        if self._is_head_sent:
-            return (self._cut_off(reason),)
-        respond = _fault_response(self._protocol, fault)
-        response = response_with_head(respond.head, None)
-        return (
-            ResponseHeaders(self.stream_id, response, False),
-            ResponseData(self.stream_id, respond.body),
-            ResponseEndOfMessage(self.stream_id),
-        )
-
-    def _cut_off(self, reason: str) -> HttpEvent:
-        return ResponseProtocolError(self.stream_id, reason, ErrorCode.GENERIC_SERVER_ERROR)
-
-    def _log(self, fault: Fault, done: str) -> Commands:
-        """Log a fault on one line, and its stack at the level of debugging."""
-        name = contain("naming a call", lambda _: "a call", lambda: name_of(self.flow))
-        log = (self._options and self._options.fault_log) or FaultLog()
-        line = log.line(fault, name, done, time.monotonic())
-        if line is not None:
-            yield commands.Log(line, WARNING)
-            yield commands.Log(f"wiremend: {fault}\n{fault.trace}", DEBUG)
-
-    def _log_contained(self) -> Commands:
-        """Log the faults that did not end the call."""
-        machine = self.machine
-        for faults in (machine.faults if machine is not None else [], self._upstream.faults):
-            contained = tuple(faults)
-            faults.clear()
-            for fault in contained:
-                yield from self._log(fault, "the call goes on without it")
-        if self._record.fault is not None and not self._is_record_fault_logged:
-            self._is_record_fault_logged = True
-            yield from self._log(self._record.fault, "the call has no record")
-
     # From mitmproxy to the machine
 
     def _handle_event(self, event: events.Event) -> Commands:
@@ -491,17 +255,6 @@ class CallStream(HttpStream):
             return self._contained("carrying a call", self._call_event(event))
         return self._uncarried(event)
 
-    def _uncarried(self, event: events.Event) -> layer.CommandGenerator[None]:
-        """Do as `HttpStream` does with an event of a request that is no call, or is none yet."""
-        if isinstance(event, ResponseHeaders) and self._switches_unasked(event.response):
-            cancel = RequestProtocolError(event.stream_id, _UNASKED_SWITCH, ErrorCode.CANCEL)
-            yield SendHttp(cancel, self.context.server)
-            code = ErrorCode.GENERIC_SERVER_ERROR
-            failed = ResponseProtocolError(event.stream_id, _UNASKED_SWITCH, code)
-            yield from super()._handle_event(failed)
-        elif not isinstance(event, events.Wakeup):
-            yield from super()._handle_event(event)
-
     def _release_memory(self, event: events.Event) -> None:
         """Release what a request that is no call, or a call that has ended, does not need."""
         if self.machine is None:
@@ -545,19 +298,6 @@ class CallStream(HttpStream):
         self._cancel_wakeup()
         self.machine = self._call = self._options = None
         del self._upstream, self._client, self._record, self.flow
-
-    def _switches_unasked(self, response: http.Response) -> bool:
-        """Whether the server changes to another protocol although the client did not ask for it.
-
-        mitmproxy would connect both as if they spoke TCP, and leave an HTTP/2 client without a
-        response.
-        """
-        return response.status_code == 101 and "upgrade" not in self.flow.request.headers
-
-    def note_sent(self, event: HttpEvent) -> None:
-        """Record that the head or the end of the response is sent to the client."""
-        self._is_head_sent |= isinstance(event, ResponseHeaders)
-        self._is_end_sent |= isinstance(event, _LAST_EVENTS)
 
     def run_hook(self, hook: commands.StartHook) -> layer.CommandGenerator[bool]:
         """Call the addons' functions for a hook here, if possible; return whether that is done.
@@ -759,12 +499,6 @@ class CallStream(HttpStream):
         yield from self._ask(self.machine.client_gone)
         self._record.end(Outcome(CallState.CANCELLED, "killed"))
         yield from self._client.end_killed()
-
-
-def _fault_response(protocol: Protocol | None, fault: Fault) -> Respond:
-    """Return the error for a call that a fault has ended, in its protocol if that is possible."""
-    step, plain = "writing an error", lambda _: fault_response(None, fault.kind)
-    return contain(step, plain, fault_response, protocol, fault.kind)
 
 
 def _returned(fault: Fault) -> Fault:

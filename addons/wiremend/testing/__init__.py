@@ -11,6 +11,8 @@ system.
     proxy.py          mitmdump with all addons as a subprocess; its calls, findings and log
     call_checks.py    what `assert_clean` and `assert_no_failures` check, and calls as text
     provider.py       a provider on loopback: TLS, HTTP/1.1 and HTTP/2, replies from a script
+    connections.py    its connections: what both HTTP versions share
+    http1_connections.py, http2_connections.py   those of each version
     exchange.py       requests to the provider, and replies as lists of steps
     steps.py          the steps of replies, and complete replies
     plays.py          replies written as tables

@@ -27,7 +27,7 @@ before = resident()
 buffers = []
 for _ in range(40):
     buffers.append(bytearray({MIB}))
-    library.malloc(50_000)  # never freed; too large for a gap that is left in the heap
+    library.malloc(200_000)  # never freed; too large for most gaps that are left in the heap
 del buffers
 if sys.argv[1] == "return":
     return_freed_memory()
@@ -52,7 +52,7 @@ def run(script: str, *arguments: str) -> int:
 
 
 def test_freed_buffers_are_returned_to_the_system() -> None:
-    assert run(FREED, "keep") > 30
+    assert run(FREED, "keep") > 20
     assert run(FREED, "return") < 5
 
 

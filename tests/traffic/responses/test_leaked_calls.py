@@ -93,7 +93,7 @@ def test_other_targets_keep_their_text(
         response = call.response()
     answer = read_answer(protocol, response.body, stream=True)
     assert (answer.text, answer.calls) == (TEXT + CALL, [])
-    proxy.wait_for_line(r"repaired: .*S007 ", start=start)
+    proxy.wait_for_line(r"only reported: .*S007 ", start=start)
 
 
 def test_a_routed_call_is_judged_by_its_target(
