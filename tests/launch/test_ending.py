@@ -50,6 +50,7 @@ def provider(tmp_path: Path) -> Iterator[ScriptedProvider]:
         yield scripted
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("presses_ctrl_c", [False, True], ids=["after its time", "on Ctrl-C"])
 def test_a_call_that_outlives_the_command_ends_in_its_protocols_error(
     presses_ctrl_c: bool, provider: ScriptedProvider, tmp_path: Path

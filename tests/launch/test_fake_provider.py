@@ -58,6 +58,7 @@ def test_calls_are_answered_without_a_network_and_without_keys(tmp_path: Path) -
     assert "wiremend: 2 calls; none repaired" in done.stderr
 
 
+@pytest.mark.long
 def test_faults_of_the_fake_provider_are_repaired(tmp_path: Path) -> None:
     (tmp_path / "faults.toml").write_text('[[faults]]\nkind = "reset"\nat = "before-head"\n')
     options = ["--fake-provider", "--faults", "faults.toml"]

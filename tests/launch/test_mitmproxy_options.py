@@ -92,6 +92,7 @@ def test_a_mode_is_added_to_the_proxy(own: list[str], expected: list[str]) -> No
     assert merged(own, ["--mode", "socks5"]) == expected
 
 
+@pytest.mark.long
 def test_only_the_user_can_read_what_the_proxy_saves(tmp_path: Path) -> None:
     done = run_in(tmp_path, "-w", "out.mitm", "--", "true")
     assert done.returncode == 0, done.stderr
@@ -117,6 +118,7 @@ def test_what_is_no_file_is_not_reported(path: str) -> None:
     assert saved_file_warning(Path(path)) is None
 
 
+@pytest.mark.long
 def test_mitmdump_reports_that_others_can_read_what_it_saves(tmp_path: Path) -> None:
     shell = str(ADDONS / "__main__.py")
     recording = tmp_path / "in.mitm"

@@ -91,6 +91,7 @@ with socket.create_connection(("127.0.0.1", port), 10.0) as client:
 """
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="limits another process")
 def test_a_proxy_whose_log_cannot_be_written_answers_on(tmp_path: Path) -> None:
     """The command lets the log file grow no further, as a full disk does."""

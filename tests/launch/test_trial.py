@@ -50,6 +50,7 @@ def tried(confdir: Path, *command: str) -> Line:
     return line
 
 
+@pytest.mark.long
 @pytest.mark.first_row
 @pytest.mark.parametrize(
     ("how", "text"),
@@ -84,6 +85,7 @@ def test_without_a_network_of_its_own_a_command_is_not_run(
     assert not (tmp_path / "made").exists()
 
 
+@pytest.mark.long
 def test_an_agent_gets_an_empty_home_and_no_valid_key(
     confdir: Path,
     tmp_path: Path,

@@ -150,6 +150,7 @@ def test_an_examination_without_a_home(option: str, tmp_path: Path) -> None:
     assert_one_sentence(done, "'relative' is not an absolute path; set HOME, or XDG_STATE_HOME")
 
 
+@pytest.mark.long
 def test_files_that_need_no_change_are_not_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

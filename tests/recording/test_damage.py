@@ -104,6 +104,7 @@ def test_every_value_of_a_line_may_be_anything(tmp_path: Path) -> None:
             assert totals.unusable + totals.flows == 1
 
 
+@pytest.mark.long
 def test_every_value_of_a_flow_may_be_anything(tmp_path: Path) -> None:
     """Also of the record in its metadata."""
     from mitmproxy.io import tnetstring

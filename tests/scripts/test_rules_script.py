@@ -62,6 +62,7 @@ def new_rule() -> ModuleType:
 # The page
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["RULES.md", "TRANSLATION.md"])
 def test_the_pages_are_checked_and_written(checkout: Path, name: str) -> None:
     page = checkout / "addons" / name
@@ -244,6 +245,7 @@ def test_results_are_written_once_and_shown(checkout: Path) -> None:
         assert (folder / f"made-up{suffix}").read_bytes() == expected
 
 
+@pytest.mark.long
 def test_without_paths_all_results_are_compared(checkout: Path) -> None:
     before = contents(checkout)
     mended = checkout / BROKEN / "block-left-open.mended.sse"

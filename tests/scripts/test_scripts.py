@@ -102,6 +102,7 @@ BADLY_FORMATTED = "TEN  = 10\n"
 WRONG_TYPE = 'ONE: int = "1"\n'
 
 
+@pytest.mark.long
 @pytest.mark.first_row
 @pytest.mark.parametrize(
     ("code", "message"),
@@ -190,6 +191,7 @@ def test_the_version(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (0, f"wiremend {wiremend.__version__}\n")
 
 
+@pytest.mark.long
 def test_warnings_about_the_configuration_are_printed(tmp_path: Path) -> None:
     models = "[[models]]\nmatch = '*'\n[[models]]\nmatch = 'a'\n"
     (tmp_path / "wiremend.toml").write_text(models)
@@ -224,6 +226,7 @@ def test_a_configuration_that_is_not_allowed_starts_nothing(tmp_path: Path) -> N
     assert sorted(path.name for path in tmp_path.iterdir()) == ["wiremend.toml"]
 
 
+@pytest.mark.long
 def test_a_configuration_is_allowed_once_and_its_path_is_printed_at_each_start(
     tmp_path: Path,
 ) -> None:
@@ -273,6 +276,7 @@ CALL_WITH_AN_SDK = (
 )
 
 
+@pytest.mark.long
 def test_a_summary_of_the_calls_is_printed_after_the_command(tmp_path: Path) -> None:
     authority = Authority(tmp_path / "company")
     with ScriptedProvider(authority.leaf("localhost"), tmp_path) as provider:
@@ -292,6 +296,7 @@ def test_a_summary_of_the_calls_is_printed_after_the_command(tmp_path: Path) -> 
     )
 
 
+@pytest.mark.long
 def test_a_command_without_calls_is_reported(tmp_path: Path) -> None:
     done = run(tmp_path, "--", "true", NO_PROXY="*")
     assert done.stderr.endswith(
@@ -300,6 +305,7 @@ def test_a_command_without_calls_is_reported(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.long
 def test_the_variables_of_a_running_proxy_are_printed(tmp_path: Path) -> None:
     code = (
         "import os, subprocess, sys\n"
@@ -342,12 +348,14 @@ def test_a_command_has_a_password_that_nobody_else_can_read(tmp_path: Path) -> N
     assert not [name for name in names if "password" in name]
 
 
+@pytest.mark.long
 def test_a_command_can_run_without_a_password(tmp_path: Path) -> None:
     code = "import os; print(os.environ['HTTPS_PROXY'].rpartition(':')[0])"
     done = run(tmp_path, "--no-password", "--", sys.executable, "-c", code)
     assert (done.returncode, done.stdout) == (0, "http://127.0.0.1\n"), done.stderr
 
 
+@pytest.mark.long
 @pytest.mark.first_row
 @pytest.mark.parametrize("has_variable", [False, True], ids=["file", "variable"])
 def test_the_variables_of_a_proxy_with_a_password_contain_it(
@@ -392,6 +400,7 @@ def test_without_a_running_proxy_there_are_no_variables(tmp_path: Path) -> None:
     assert f"no proxy of scripts/run listens on port {port} of 127.0.0.1" in done.stderr
 
 
+@pytest.mark.long
 def test_a_command_that_a_signal_ends(tmp_path: Path) -> None:
     code = f"import os; os.kill(os.getpid(), {int(signal.SIGKILL)})"
     assert run(tmp_path, "--", sys.executable, "-c", code).returncode == 128 + signal.SIGKILL
@@ -430,6 +439,7 @@ def test_after_a_signal_during_the_start_no_proxy_remains(
     assert "Traceback" not in errors
 
 
+@pytest.mark.long
 @pytest.mark.first_row
 @pytest.mark.parametrize("options", [(), ("--web",)], ids=["mitmdump", "mitmweb"])
 def test_the_proxy_ends_with_a_launcher_that_was_killed(
@@ -508,6 +518,7 @@ PRINT_TRUST = (
 EVERY_ONE = "SSL_CERT_FILE REQUESTS_CA_BUNDLE CURL_CA_BUNDLE CODEX_CA_CERTIFICATE"
 
 
+@pytest.mark.long
 @pytest.mark.first_row
 @pytest.mark.parametrize(
     ("named", "holding"),
@@ -535,6 +546,7 @@ def test_unreadable_certificates_are_reported_and_do_not_stop_the_start(
     assert "REQUESTS_CA_BUNDLE is not used: [Errno 2] No such file" in done.stderr
 
 
+@pytest.mark.long
 @pytest.mark.first_row
 @pytest.mark.parametrize(("hosts", "warned"), [('"*"', True), ('"llm.example.com"', False)])
 def test_a_ca_without_limits_causes_a_warning(hosts: str, warned: bool, tmp_path: Path) -> None:
@@ -578,6 +590,7 @@ def test_an_address_that_is_its_own_is_not_used(host: str) -> None:
     assert mitmproxy_arguments({"HTTPS_PROXY": "http://proxy.example.com:8080"}, 8080) != []
 
 
+@pytest.mark.long
 def test_a_variable_with_the_address_of_an_earlier_proxy_is_not_used(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         number = free.getsockname()[1]
@@ -652,6 +665,7 @@ def test_an_unusable_outgoing_proxy_is_refused(value: str, message: str, tmp_pat
     assert done.stderr.startswith(f"scripts/run: {message}")
 
 
+@pytest.mark.long
 def test_requests_of_a_command_are_sent_through_the_users_proxy(tmp_path: Path) -> None:
     received: list[bytes] = []
 

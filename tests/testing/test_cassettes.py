@@ -85,6 +85,7 @@ def only_file(project: pytest.Pytester) -> bool:
     return [path.name for path in cassette(project).parent.iterdir()] == ["hello.mitm"]
 
 
+@pytest.mark.long
 def test_a_call_is_recorded_once_and_replayed_from_then_on(project: pytest.Pytester) -> None:
     result = run(project, "once", reached=1)
     result.assert_outcomes(passed=1)
@@ -142,6 +143,7 @@ def test_swallowed(wiremend, ask):
 """
 
 
+@pytest.mark.long
 def test_a_request_that_is_not_recorded_fails_a_test_that_ignores_the_error(
     project: pytest.Pytester,
 ) -> None:
@@ -217,6 +219,7 @@ def test_several(wiremend, wiremend_provider, ask):
 """.replace("MARK", CASSETTE)
 
 
+@pytest.mark.long
 def test_new_episodes_are_appended_and_others_replayed(project: pytest.Pytester) -> None:
     before = recorded(project)
     result = run(project, "new-episodes", "-k", "several", reached=1, more=EPISODES)
@@ -433,6 +436,7 @@ def test_faulty(wiremend, ask):
 """
 
 
+@pytest.mark.long
 @pytest.mark.first_row
 @pytest.mark.first_row
 @pytest.mark.parametrize("faults", ["RESET", "[RESET]", "{'faults': [RESET], 'seed': 3}", "FILE"])

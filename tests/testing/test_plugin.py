@@ -146,6 +146,7 @@ def test_assert_no_failures_lists_calls(project: pytest.Pytester) -> None:
     )
 
 
+@pytest.mark.long
 def test_a_failed_test_shows_the_calls_and_the_log(project: pytest.Pytester) -> None:
     result = run(project, RETRIED + "    assert False, 'on purpose'\n")
     result.assert_outcomes(failed=1)
@@ -374,6 +375,7 @@ def test_it(request):
     run(project, text).assert_outcomes(passed=1)
 
 
+@pytest.mark.long
 def test_two_workers_of_xdist_share_nothing(project: pytest.Pytester) -> None:
     """Both tests wait until the test of the other worker has a proxy, too."""
     project.makepyfile("""
@@ -430,6 +432,7 @@ def test_a_failed_test_of_an_xdist_worker_shows_the_calls_and_the_log(
     )
 
 
+@pytest.mark.long
 def test_the_proxy_ends_when_the_process_of_the_test_is_killed(project: pytest.Pytester) -> None:
     project.makepyfile("""
 import os, signal, socket

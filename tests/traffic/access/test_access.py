@@ -228,6 +228,7 @@ def test_a_page_that_lists_models_uses_no_configured_key(
     assert received.header("authorization") == f"Bearer {KEY}"
 
 
+@pytest.mark.long
 def test_a_page_gets_no_configured_key_through_a_reverse_proxy(
     start_proxy: Callable[..., Proxy], origin: ScriptedProvider
 ) -> None:
@@ -247,6 +248,7 @@ def test_a_page_gets_no_configured_key_in_absolute_form(
     assert origin.received == []
 
 
+@pytest.mark.long
 def test_the_list_of_origins_is_read_again_while_the_proxy_runs(
     start_proxy: Callable[..., Proxy], origin: ScriptedProvider
 ) -> None:

@@ -102,6 +102,7 @@ def test_the_start_reports_built_in_defaults(
         proxy.wait_for_line("wiremend: configuration from built-in defaults$")
 
 
+@pytest.mark.long
 def test_an_edit_with_a_new_host_is_refused_and_a_harmless_one_applied(
     allowed_proxy: Proxy, provider: ScriptedProvider, origin: ScriptedProvider
 ) -> None:
@@ -125,6 +126,7 @@ def test_an_edit_with_a_new_host_is_refused_and_a_harmless_one_applied(
     assert sum("evil.example.org (provider" in line for line in proxy.lines) == 1
 
 
+@pytest.mark.long
 def test_a_refused_edit_is_applied_once_another_process_allows_it(
     allowed_proxy: Proxy, authority: Authority, hosts: dict[str, int], origin: ScriptedProvider
 ) -> None:

@@ -93,6 +93,7 @@ def test_fetch_uses_a_configured_key_through_a_reverse_proxy(
     assert_looks_like_node(received)
 
 
+@pytest.mark.long
 def test_fetch_to_the_port_of_a_forward_proxy_gets_instructions(
     start_proxy: Callable[..., Proxy], origin: ScriptedProvider
 ) -> None:

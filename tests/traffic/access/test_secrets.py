@@ -191,6 +191,7 @@ def test_the_provider_gets_its_key_and_the_client_its_cookie(
         assert b"REDACTED" not in sent
 
 
+@pytest.mark.long
 @pytest.mark.first_row
 @pytest.mark.parametrize("protocol", PROTOCOLS, ids=str)
 def test_no_provider_gets_the_key_of_another(

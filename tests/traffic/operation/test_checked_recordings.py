@@ -65,6 +65,7 @@ def test_stock_mitmdumps_recordings_have_upstreams_faults(
     assert codes_in(har, capsys)["flow 2"] == "S105"
 
 
+@pytest.mark.long
 def test_recordings_of_the_addons_have_upstreams_faults_and_not_the_repairs(
     authority: Authority,
     provider: ScriptedProvider,

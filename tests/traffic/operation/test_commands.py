@@ -144,6 +144,7 @@ def test_a_refused_value_is_logged(web: Web) -> None:
         assert web.options[option]["value"] == before
 
 
+@pytest.mark.long
 def test_the_state_is_shown_and_forgotten(
     authority: Authority, provider: ScriptedProvider, tmp_path: Path
 ) -> None:
@@ -176,6 +177,7 @@ fallback = ["glm-5"]
         assert {"breakers: all closed", "retry budgets: full: 30 retries"} <= set(lines)
 
 
+@pytest.mark.long
 def test_a_repro_has_no_secret_and_is_run_by_check_replay_and_pytest(
     web: Web, provider: ScriptedProvider, tmp_path: Path
 ) -> None:

@@ -57,6 +57,7 @@ def test_a_command_survives_and_the_report_lists_the_calls(
     assert status == 0, printed
 
 
+@pytest.mark.long
 def test_a_plain_command_receives_the_faults(
     recorder: Recorder, provider: ScriptedProvider, fault_file: Path
 ) -> None:

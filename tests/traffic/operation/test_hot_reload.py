@@ -153,6 +153,7 @@ def test_rules_change_for_the_next_call_only(
     assert b'"index": 1' in next_call(proxy).body
 
 
+@pytest.mark.long
 def test_a_host_that_the_ca_may_not_sign_for_is_reported_and_stays_tunnelled(
     authority: Authority, provider: ScriptedProvider, origin: ScriptedProvider, tmp_path: Path
 ) -> None:

@@ -183,6 +183,7 @@ def test_both_sides_of_every_kind_of_call_are_kept(
     assert {"S105", "R002"} <= codes_in(path, capsys)
 
 
+@pytest.mark.long
 @pytest.mark.first_row
 @pytest.mark.parametrize(("keep", "is_kept"), [("never", False), ("always", True)])
 def test_the_option_decides_what_is_kept(
@@ -201,6 +202,7 @@ def test_the_option_decides_what_is_kept(
     assert (record.attempts[0].response is not None) is is_kept
 
 
+@pytest.mark.long
 def test_a_call_that_runs_when_the_proxy_ends_is_kept(
     authority: Authority, provider: ScriptedProvider, tmp_path: Path
 ) -> None:
@@ -225,6 +227,7 @@ def test_a_call_that_runs_when_the_proxy_ends_is_kept(
     assert KEY.encode() not in path.read_bytes()
 
 
+@pytest.mark.long
 def test_each_attempt_is_checked_in_the_protocol_of_its_target(
     authority: Authority,
     provider: ScriptedProvider,

@@ -56,6 +56,7 @@ def test_each_shell_loads_alone(shell: str, start_proxy: Callable[..., Proxy]) -
     assert proxy.port
 
 
+@pytest.mark.long
 @pytest.mark.first_row
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
 def test_a_listening_address_for_other_machines_is_reported_once(
@@ -176,6 +177,7 @@ def remove_all(addons: Path) -> None:
     shutil.rmtree(addons)
 
 
+@pytest.mark.long
 @pytest.mark.first_row
 @pytest.mark.parametrize("change", [change_a_module, remove_all])
 def test_an_update_of_the_sources_neither_ends_the_proxy_nor_cuts_a_call(

@@ -25,6 +25,7 @@ def ask(proxy: Proxy) -> None:
         call.response()
 
 
+@pytest.mark.long
 def test_each_call_is_a_line_in_the_log_and_in_the_file(
     authority: Authority, provider: ScriptedProvider, tmp_path: Path
 ) -> None:

@@ -188,6 +188,7 @@ def flows_in(path: Path) -> list[http.HTTPFlow]:
         return [flow for flow in FlowReader(file).stream() if isinstance(flow, http.HTTPFlow)]
 
 
+@pytest.mark.long
 def test_saved_flows_are_shown_as_live_ones_and_keep_a_users_notes(
     authority: Authority, provider: ScriptedProvider, tmp_path: Path
 ) -> None:
@@ -239,6 +240,7 @@ def test_mitmdump_prints_a_live_call_as_text(
         proxy.wait_for_line("^      stop: end_turn")
 
 
+@pytest.mark.long
 def test_the_list_keeps_as_many_flows_as_the_option_allows(
     authority: Authority, provider: ScriptedProvider, tmp_path: Path
 ) -> None:
@@ -250,6 +252,7 @@ def test_the_list_keeps_as_many_flows_as_the_option_allows(
         assert wait_for_rows(web, 2) == [("ok · claude-opus-5", "")] * 2
 
 
+@pytest.mark.long
 def test_a_list_with_the_options_of_scripts_run_has_calls_only(
     authority: Authority, provider: ScriptedProvider, tmp_path: Path
 ) -> None:

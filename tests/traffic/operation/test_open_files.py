@@ -35,6 +35,7 @@ def test_the_soft_limit_is_raised_to_the_hard_one_within_a_bound() -> None:
     assert (done.stderr, int(done.stdout)) == ("", most)
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="limits another process")
 def test_a_proxy_without_descriptors_logs_one_line_and_recovers(
     authority: Authority, provider: ScriptedProvider, tmp_path: Path

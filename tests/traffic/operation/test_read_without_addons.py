@@ -68,6 +68,7 @@ def test_mitmdump_prints_every_call(written: Path, tmp_path: Path, detail: int) 
     assert KEY not in har.read_text()
 
 
+@pytest.mark.long
 def test_mitmweb_lists_and_shows_every_call(
     written: Path, authority: Authority, tmp_path: Path
 ) -> None:

@@ -87,6 +87,7 @@ def test_a_command_that_does_not_exist_leaves_no_file(recorder: Recorder, tmp_pa
     assert not [path for path in tmp_path.iterdir() if path.name.startswith("session")]
 
 
+@pytest.mark.long
 def test_without_calls_there_is_no_file(recorder: Recorder, tmp_path: Path) -> None:
     done = recorder.run("session.mitm", command=["true"])
     assert done.returncode == 1
@@ -110,6 +111,7 @@ for entry in pathlib.Path("/proc").iterdir():
 """
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds the proxy in /proc")
 def test_after_a_crash_of_the_proxy_the_calls_so_far_are_in_the_partial_file(
     recorder: Recorder,

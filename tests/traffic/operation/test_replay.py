@@ -157,6 +157,7 @@ def session(authority: Authority, provider: ScriptedProvider, tmp_path: Path) ->
     return tmp_path / "session.mitm"
 
 
+@pytest.mark.long
 @pytest.mark.first_row
 @pytest.mark.parametrize("http_version", HTTP_VERSIONS)
 def test_a_call_that_was_not_recorded_gets_a_400_with_the_reason(
@@ -246,6 +247,7 @@ def answers_on_one_connection(proxy: Proxy, texts: Sequence[str]) -> list[RawRes
     return answers
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("alpn", ["h2", "http/1.1"])
 def test_misses_are_forwarded_on_connections_of_their_own(
     alpn: str, authority: Authority, provider: ScriptedProvider, session: Path, tmp_path: Path
@@ -284,6 +286,7 @@ def test_a_forwarded_request_that_is_no_call_reaches_its_host(
     assert report_in(tmp_path).side_requests == []
 
 
+@pytest.mark.long
 def test_the_certificate_of_a_provider_is_verified_while_a_recording_is_replayed(
     provider: ScriptedProvider, session: Path, tmp_path: Path
 ) -> None:

@@ -17,6 +17,7 @@ CATCHING = "import subprocess, sys; subprocess.run(sys.argv[1:]); sys.exit(0)"
 """A command that ends well although the client that it runs did not."""
 
 
+@pytest.mark.long
 def test_a_command_is_replayed_by_another_user_and_red_when_its_request_changes(
     recorder: Recorder, provider: ScriptedProvider, tmp_path: Path
 ) -> None:

@@ -134,6 +134,7 @@ def test_a_flow_from_a_file_is_not_sent_without_its_key(
         assert notes(web.flows[0]) == OK
 
 
+@pytest.mark.long
 def test_a_routed_call_from_a_file_is_sent_with_the_configured_key(
     authority: Authority, provider: ScriptedProvider, tmp_path: Path
 ) -> None:

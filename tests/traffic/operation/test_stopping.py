@@ -33,6 +33,7 @@ def paused_mid_stream() -> Reply:
     )
 
 
+@pytest.mark.long
 def test_a_running_stream_finishes_and_a_new_call_is_refused(
     authority: Authority, provider: ScriptedProvider, tmp_path: Path
 ) -> None:
@@ -103,6 +104,7 @@ def test_a_running_stream_ends_in_its_protocols_error(
     assert "cancelled by client" not in log
 
 
+@pytest.mark.long
 @pytest.mark.first_row
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
 @pytest.mark.parametrize("protocol", good.PROTOCOLS)
@@ -130,6 +132,7 @@ def test_a_call_without_an_answer_ends_in_an_http_error(
     assert "R010 proxy-stopped" in log
 
 
+@pytest.mark.long
 def test_a_second_ctrl_c_does_not_wait_for_a_client(
     authority: Authority, provider: ScriptedProvider, tmp_path: Path
 ) -> None:

@@ -54,6 +54,7 @@ def samples_at(url: str) -> dict[str, float]:
     return {name: float(value) for name, _, value in found}
 
 
+@pytest.mark.long
 def test_prometheus_reads_the_calls_of_a_running_proxy(
     authority: Authority, provider: ScriptedProvider, tmp_path: Path
 ) -> None:

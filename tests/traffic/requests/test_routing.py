@@ -50,6 +50,7 @@ def start_routing(start_proxy: Callable[..., Proxy], configuration: str) -> Prox
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_a_routed_call_has_the_key_of_its_provider_and_not_of_the_client(
     start_proxy: Callable[..., Proxy],

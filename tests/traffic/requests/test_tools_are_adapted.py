@@ -112,6 +112,7 @@ def test_a_tool_is_sent_under_a_valid_name_and_the_sdk_sees_its_own(
     assert len(provider.received) == 1
 
 
+@pytest.mark.long
 @MODES
 def test_the_shell_alone_adapts_tool_names(
     start_proxy: Callable[..., Proxy], provider: ScriptedProvider, stream: bool
@@ -321,6 +322,7 @@ tool = "second"
 """
 
 
+@pytest.mark.long
 def test_each_target_gets_its_own_schemas(
     start_proxy: Callable[..., Proxy], provider: ScriptedProvider, origin: ScriptedProvider
 ) -> None:

@@ -249,6 +249,7 @@ def test_what_cannot_be_carried_is_refused_in_the_envelope_of_the_client(
     assert origin.received == []
 
 
+@pytest.mark.long
 def test_reasoning_returns_to_the_provider_that_issued_it(
     start_proxy: Callable[..., Proxy], origin: ScriptedProvider
 ) -> None:
@@ -289,6 +290,7 @@ def test_reasoning_returns_to_the_provider_that_issued_it(
     assert "thinking" not in json.dumps(sent)
 
 
+@pytest.mark.long
 def test_what_a_provider_refuses_is_learnt_for_translated_calls_too(
     start_proxy: Callable[..., Proxy], origin: ScriptedProvider
 ) -> None:
@@ -323,6 +325,7 @@ def test_a_search_of_claude_code_is_answered_as_unavailable(
     assert origin.received == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("client", [A, C, R, G], ids=NAMES.values())
 def test_a_fallback_may_have_another_protocol(
     start_proxy: Callable[..., Proxy],

@@ -96,6 +96,7 @@ def test_an_error_status_labelled_as_events_is_json(
     assert complete(protocol, True).status == 400
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("protocol", [good.ANTHROPIC, good.CHAT, good.GEMINI])
 def test_the_sdk_reads_an_event_of_17_mib(
     proxy: Proxy, provider: ScriptedProvider, protocol: WireProtocol

@@ -326,6 +326,7 @@ def peak_memory_bytes(proxy: Proxy) -> int:
     return int(match[1]) * 1024
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc")
 @pytest.mark.parametrize("coding", faults.CODINGS)
 def test_an_answer_that_expands_too_much_is_an_error_and_uses_little_memory(

@@ -64,6 +64,7 @@ def reply(protocol: WireProtocol, stream: bool) -> Any:
     return faults.whole(body_of(name, TEXT + CALL))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "json"])
 @each_protocol
 def test_the_sdk_gets_a_call(

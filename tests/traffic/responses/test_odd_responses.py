@@ -152,6 +152,7 @@ def test_odd_values_in_a_request_and_a_response_raise_nothing(
     assert response.status in (200, 502)
 
 
+@pytest.mark.long
 def test_a_query_with_raw_bytes_is_redacted(
     authority: Authority, provider: ScriptedProvider, tmp_path: Path
 ) -> None:

@@ -137,6 +137,7 @@ def test_reasoning_alone_is_asked_for_again_while_nothing_was_shown(
     assert len(provider.received) == 2
 
 
+@pytest.mark.long
 def test_a_finish_reason_without_its_end_arrives_and_the_stream_is_completed(
     proxy: Proxy, provider: ScriptedProvider
 ) -> None:

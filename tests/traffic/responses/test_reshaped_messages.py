@@ -143,6 +143,7 @@ def test_a_late_signature_is_in_its_thinking_block(
     assert blocks[0].signature == "EqQBCgIYAhIM"
 
 
+@pytest.mark.long
 def test_a_stop_reason_without_its_end_arrives_and_the_stream_is_completed(
     proxy: Proxy, provider: ScriptedProvider
 ) -> None:

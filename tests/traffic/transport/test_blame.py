@@ -183,6 +183,7 @@ def test_clients_that_leave_close_no_provider_to_others(
     assert send(proxy, model).status == 200
 
 
+@pytest.mark.long
 def test_streams_that_the_total_limit_cuts_close_no_provider_to_others(
     start_proxy: Callable[..., Proxy], provider: ScriptedProvider
 ) -> None:
@@ -211,6 +212,7 @@ def response_when_admitted(proxy: Proxy, model: str) -> RawResponse:
     raise AssertionError("no call is admitted")
 
 
+@pytest.mark.long
 def test_one_probe_is_sent_at_a_time_and_a_cancelled_one_makes_room(
     start_proxy: Callable[..., Proxy], provider: ScriptedProvider
 ) -> None:
@@ -258,6 +260,7 @@ def admitted_probe(proxy: Proxy, provider: ScriptedProvider, model: str) -> Iter
 # The user's settings
 
 
+@pytest.mark.long
 def test_zero_switches_budget_and_breaker_off(
     start_proxy: Callable[..., Proxy], provider: ScriptedProvider
 ) -> None:
@@ -281,6 +284,7 @@ def test_a_budget_limits_the_retries_of_all_calls_to_a_provider(
     assert 4 <= retries <= 4 + calls * 0.2 + 4  # the last 4: refilled in a minute
 
 
+@pytest.mark.long
 def test_a_running_proxy_takes_changed_limits(
     start_proxy: Callable[..., Proxy], provider: ScriptedProvider
 ) -> None:

@@ -90,6 +90,7 @@ def test_large_requests_at_once(
     assert growth < FACTOR * LIMIT_MIB * MEBIBYTE, (growth, statuses)
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads /proc")
 def test_large_json_responses_at_once(
     authority: Authority, provider: ScriptedProvider, tmp_path: Path

@@ -71,6 +71,7 @@ def test_a_client_that_pauses_is_not_the_providers_fault(
     assert not proxy.calls[-1].findings
 
 
+@pytest.mark.long
 @pytest.mark.first_row
 @pytest.mark.parametrize("http_version", HTTP_VERSIONS)
 def test_a_provider_is_read_no_faster_than_its_client_reads(

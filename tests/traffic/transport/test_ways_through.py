@@ -155,6 +155,7 @@ base_url = "https://api.anthropic.com"
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("no_proxy", "bypasses"), [("localhost", False), (f"localhost,{ORIGIN_HOST}", True)]
 )
@@ -234,6 +235,7 @@ def test_a_cancelled_http2_stream_ends_upstream_and_does_not_affect_others(
         assert call.response().body == good.text_stream(ANTHROPIC).data
 
 
+@pytest.mark.long
 def test_budget_and_breaker_limit_requests_to_a_broken_provider(
     start_proxy: Callable[..., Proxy], provider: ScriptedProvider
 ) -> None:
