@@ -63,7 +63,9 @@ def all_points() -> dict[CodeType, Point]:
         for function in _functions_in(module):
             code = function.__code__
             # Methods that are generated, such as those of dataclasses, are not the library's code.
-            if code.co_filename.startswith(str(SHELLS)) and code not in points:
+            # Python itself ignores what a finalizer raises.
+            is_finalizer = function.__name__ == "__del__"
+            if code.co_filename.startswith(str(SHELLS)) and code not in points and not is_finalizer:
                 name = f"{function.__module__.removeprefix('wiremend.')}.{function.__qualname__}"
                 points[code] = Point(name, function)
     return points

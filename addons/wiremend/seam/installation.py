@@ -191,11 +191,13 @@ def _with_whole_reads_and_writes(original: Callable[..., Commands]) -> Callable[
     """
 
     def handle_event(http_layer: HttpLayer, event: events.Event) -> Commands:
-        connections = connections_of(http_layer)
-        waiting, client = connections.unwritten, http_layer.context.client
+        client = http_layer.context.client
+        waiting: list[commands.SendData] = []
         try:
             if isinstance(event, events.ConnectionEvent) and _is_forgotten(http_layer, event):
                 return
+            connections = connections_of(http_layer)
+            waiting = connections.unwritten
             for command in _in_one_read(http_layer, connections, event):
                 if type(command) is commands.SendData:
                     if waiting and waiting[0].connection is not command.connection:
