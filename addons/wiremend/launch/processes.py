@@ -34,7 +34,7 @@ _SUMMARY_AREA_BYTES = 64 * 1024
 PROXYS_UMASK = 0o077
 """The files that the proxy writes contain prompts, so only the user can read them."""
 _QUIET_SECONDS = 5.0
-"""How long the proxy may take to end before the user is told what it waits for."""
+"""Seconds after which the launcher prints what the end of the proxy waits for."""
 _STOP_SECONDS = 10.0
 """How long calls that run when the command has ended may go on."""
 _END_SECONDS = 5.0

@@ -198,6 +198,7 @@ def _with_whole_reads_and_writes(original: Callable[..., Commands]) -> Callable[
                 return
             connections = connections_of(http_layer)
             waiting = connections.unwritten
+            # As in `in_one_write`, without a further generator: every event passes through here.
             for command in _in_one_read(http_layer, connections, event):
                 if type(command) is commands.SendData:
                     if waiting and waiting[0].connection is not command.connection:

@@ -281,9 +281,9 @@ class CallStream(ContainedStream):
         """
         wakeup, self._wakeup = self._wakeup, None
         if wakeup is not None:
-            self.forgets_wakeup(wakeup)
+            self.forget_wakeup(wakeup)
 
-    def forgets_wakeup(self, wakeup: commands.RequestWakeup) -> None:
+    def forget_wakeup(self, wakeup: commands.RequestWakeup) -> None:
         """Cancel a wake-up, if possible.
 
         mitmproxy has no command for that. Without `fast/calls.py` it has no effect when it happens.

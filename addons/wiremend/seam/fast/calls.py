@@ -36,7 +36,7 @@ from wiremend.seam.upstream_side import UpstreamSide
 def ended_timers() -> Sequence[Replacement]:
     """Cancel the timers of calls that have ended, instead of waking all layers for nothing."""
 
-    def forgets_wakeup(stream: CallStream, wakeup: commands.RequestWakeup) -> None:
+    def forget_wakeup(stream: CallStream, wakeup: commands.RequestWakeup) -> None:
         handler = handler_of(stream.context.client)
         if handler is None or not cancel_timer(handler, wakeup):
             return
@@ -44,7 +44,7 @@ def ended_timers() -> Sequence[Replacement]:
             if isinstance(layer, HttpLayer):
                 layer.command_sources.pop(wakeup, None)
 
-    return [(CallStream, "forgets_wakeup", forgets_wakeup)]
+    return [(CallStream, "forget_wakeup", forget_wakeup)]
 
 
 # open_tunnels
