@@ -1,8 +1,11 @@
-"""Runs of deltas are translated to the same bytes as if each delta were parsed."""
+"""Runs of deltas, and events that were parsed, are translated as if they were parsed again."""
 
+from copy import deepcopy
+from dataclasses import replace
 from itertools import permutations
 
 import pytest
+from corpus_streams import CorpusStream, broken_streams, clean_streams
 from hypothesis import given
 from hypothesis import strategies as st
 from repair.test_repeated_deltas import BEGINNINGS, STREAMS, repeating
@@ -51,6 +54,26 @@ def test_runs_are_translated_like_parsed_deltas(
     assert usual == translated(direction, chunks, parses_all=True, think_tags=think_tags)
 
 
+@pytest.mark.parametrize(
+    "stream",
+    [s for p in PROTOCOLS.values() for s in (*clean_streams(p.name), *broken_streams(p.name))],
+    ids=str,
+)
+def test_events_that_were_parsed_are_translated_like_their_bytes(stream: CorpusStream) -> None:
+    provider = stream.protocol
+    repaired = stream_repair(provider, StreamContext(model="m"), parses_all=True)
+    events = [*repaired.feed(stream.path.read_bytes()), *repaired.end()]
+    values = deepcopy([event.value for event in events])
+    for client in PROTOCOLS.values():
+        direction = Direction(provider, client)
+        parsed, unparsed = (
+            StreamTranslation(direction, context_of(direction, think_tags=False)) for _ in "12"
+        )
+        for event in events:
+            assert parsed.feed(event) == unparsed.feed(replace(event, value=None))
+        assert [event.value for event in events] == values, "a reader has changed a value"
+
+
 class _Counting:
     """A reader that counts the events that it parses."""
 
@@ -59,7 +82,7 @@ class _Counting:
         self.count = 0
 
     def __getattr__(self, name: str) -> object:
-        self.count += name == "feed"
+        self.count += name in ("feed", "read")
         return getattr(self._reader, name)
 
 

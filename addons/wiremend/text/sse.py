@@ -206,6 +206,11 @@ class Decoder:
         """The number of buffered bytes, which belong to an unfinished event."""
         return len(self._buffer)
 
+    @property
+    def is_between_events(self) -> bool:
+        """Whether something was decoded, and nothing of an unfinished event is kept."""
+        return not (self._at_start or self._buffer or self._tail is not None)
+
     def feed(self, data: bytes) -> list[Event]:
         """Return the events that `data` completes, in order, and the parts of a large event."""
         buffer = self._buffer

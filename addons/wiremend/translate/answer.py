@@ -89,6 +89,9 @@ class StreamTranslation:
         """
         if repaired.run is not None and self._can_frame(repaired):
             out = self._feed_run(repaired.run)
+        elif isinstance(repaired.value, dict) and self._decoder.is_between_events:
+            self._frame = None
+            out = bytearray(self._write(self._reader.read(repaired.value), repaired.error))
         else:
             out = self._feed(repaired.data, repaired.error)
         if repaired.kind in (EventKind.TERMINAL, EventKind.ERROR):

@@ -70,7 +70,7 @@ class AnthropicReader:
             return self._end(Failure(UNREADABLE))
         if event.is_part or not isinstance(data, dict):
             return self._end(Failure(UNREADABLE))
-        return self._read(data)
+        return self.read(data)
 
     def takes_alike(self, number: int) -> bool:
         """Return whether more text of a part is read without any change of state."""
@@ -82,7 +82,10 @@ class AnthropicReader:
         """Return a failure if the stream had no terminal event."""
         return [] if self._is_ended else self._end(Failure(CUT))
 
-    def _read(self, data: dict[str, Any]) -> list[AnswerEvent]:
+    def read(self, data: dict[str, Any]) -> list[AnswerEvent]:
+        """Return what an event with this data contains."""
+        if self._is_ended:
+            return []
         match data.get("type"):
             case "message_start":
                 return self._message_start(data)

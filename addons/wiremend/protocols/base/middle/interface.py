@@ -75,6 +75,13 @@ class StreamReader(Interface):
         """Return what one event contains. Comments, pings and blank lines contain nothing."""
         ...
 
+    def read(self, data: dict[str, Any]) -> list[AnswerEvent]:
+        """Return what an event contains whose data was parsed to this object.
+
+        It is not modified, and parts of it are kept.
+        """
+        ...
+
     def takes_alike(self, number: int) -> bool:
         """Return whether more text of this open part is read without any change of state."""
         ...

@@ -100,9 +100,15 @@ class ChatReader:
             chunk = None
         if event.is_part or not isinstance(chunk, dict):
             return self._fail(Failure(UNREADABLE))
-        if chunk.get("error"):
-            return self._fail(Failure(error_in(chunk) or CUT))
-        return list(self._chunk(chunk))
+        return self.read(chunk)
+
+    def read(self, data: dict[str, Any]) -> list[AnswerEvent]:
+        """Return what a chunk contains."""
+        if self._is_ended:
+            return []
+        if data.get("error"):
+            return self._fail(Failure(error_in(data) or CUT))
+        return list(self._chunk(data))
 
     def takes_alike(self, number: int) -> bool:
         """Return whether more text of a part is read without any change of state."""

@@ -90,10 +90,14 @@ class GeminiReader:
             return self._fail(Failure(UNREADABLE))
         if event.is_part or not isinstance(data, dict):
             return self._fail(Failure(UNREADABLE))
+        return self.read(data)
+
+    def read(self, data: dict[str, Any]) -> list[AnswerEvent]:
+        """Return what a response, which may be in a wrapper, contains."""
+        if self._is_ended:
+            return []
         error = error_in_response(data)
-        if error is not None:
-            return self._fail(Failure(error))
-        return self._read(data)
+        return self._fail(Failure(error)) if error is not None else self._read(data)
 
     def takes_alike(self, number: int) -> bool:
         """Return False: the events of a text are counted, or compared with what follows."""

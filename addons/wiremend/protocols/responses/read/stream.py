@@ -141,7 +141,11 @@ class ResponsesReader:
             data = None
         if not isinstance(data, dict):
             return self._fail(_UNREADABLE)
-        return list(self._read(data, str(data.get("type"))))
+        return self.read(data)
+
+    def read(self, data: JsonObject) -> list[AnswerEvent]:
+        """Return what an event with this data contains."""
+        return [] if self._is_ended else list(self._read(data, str(data.get("type"))))
 
     def takes_alike(self, number: int) -> bool:
         """Return False: the events of a text are counted, or compared with what follows."""
