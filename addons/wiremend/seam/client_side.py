@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from enum import Enum
 from functools import cached_property
 
 from mitmproxy import flow as mitmproxy_flow
@@ -35,9 +36,19 @@ SHOWN_LIMIT_BYTES = 64 * 1024 * 1024
 """A response longer than this is not kept for mitmweb."""
 
 
+class Framing(Enum):
+    """How the parts of a body are written to an HTTP/1.1 client."""
+
+    AS_IT_IS = "as it is"
+    CHUNKS = "chunks"
+    NO_BODY = "no body"
+
+
 class ClientSide:
     """The response of one call, as its client receives it."""
 
+    framing: Framing | None = None
+    """That of the response whose head was written without an event; see `fast/calls.py`."""
     is_finished = False
     """Whether the response is complete, was cut, or is no longer wanted."""
     is_followed = False

@@ -32,7 +32,10 @@ from wiremend.seam.installation import Seam
 
 from seam.test_stream_layer import HEAD, LAST, SETTINGS, call, chunk
 
-SHORT = ("inline_hooks", "ended_timers", "open_tunnels", "joined_events", "direct_writes")
+SHORT = (
+    *("inline_hooks", "ended_timers", "open_tunnels", "joined_events"),
+    *("unpaused_layers", "direct_writes"),
+)
 TRAILERS = b"0\r\nx-cost: 1\r\n\r\n"
 ERROR = b"HTTP/1.1 500 No\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}"
 BAD = b"HTTP/1.1 400 No\r\ncontent-type: text/plain\r\ncontent-length: 2\r\n\r\nno"

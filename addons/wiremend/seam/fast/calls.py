@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from mitmproxy import http
 from mitmproxy.net.http import http1
 from mitmproxy.proxy import commands, events
-from mitmproxy.proxy.layers.http import HttpLayer, HTTPMode, HttpStream
+from mitmproxy.proxy.layer import Layer, NextLayer
+from mitmproxy.proxy.layers.http import HttpClient, HttpLayer, HTTPMode, HttpStream
 from mitmproxy.proxy.layers.http._base import HttpEvent
 from mitmproxy.proxy.layers.http._events import (
     ErrorCode,
@@ -18,9 +19,10 @@ from mitmproxy.proxy.layers.http._events import (
     ResponseHeaders,
     ResponseProtocolError,
 )
+from mitmproxy.proxy.layers.tls import TLSLayer
 from mitmproxy.proxy.tunnel import TunnelLayer, TunnelState
 
-from wiremend.seam.client_side import ClientSide
+from wiremend.seam.client_side import ClientSide, Framing
 from wiremend.seam.connection_handler import handler_of
 from wiremend.seam.connections import Commands, Connections
 from wiremend.seam.fast.hooks import cancel_timer
@@ -148,6 +150,43 @@ def joined_events() -> Sequence[Replacement]:
     return [(CallHttp1Client, "joins_reads", True), (UpstreamSide, "sends_whole", True)]
 
 
+# unpaused_layers
+
+
+def unpaused_layers() -> Sequence[Replacement]:
+    """Replace how events enter layers that do not wait for the reply to a command.
+
+    mitmproxy looks at each command that a layer yields, since the layer may have to wait for its
+    reply. An HTTP layer never does, since its streams and connections wait themselves. A
+    connection does so only before it is set up.
+    """
+    original, of_next_layer = Layer.handle_event, NextLayer.handle_event
+
+    def handle_event(layer: Layer, event: events.Event) -> Commands:
+        if layer._paused or layer.debug is not None:
+            return original(layer, event)
+        return layer._handle_event(event)
+
+    def of_client(layer: HttpClient, event: events.Event) -> Commands:
+        is_connected = "_handle_event" in layer.__dict__  # that of the protocol's layer
+        return (handle_event if is_connected else original)(layer, event)
+
+    def of_tls(layer: TLSLayer, event: events.Event) -> Commands:
+        is_open = layer.tunnel_state is TunnelState.OPEN
+        return (handle_event if is_open else original)(layer, event)
+
+    def of_decided(layer: NextLayer, event: events.Event) -> Commands:
+        return of_next_layer(layer, event) if layer._handle is None else layer._handle(event)
+
+    never_waiting = (HttpLayer, CallHttp1Client, CallHttp1Server)
+    return [
+        *((layer, "handle_event", handle_event) for layer in never_waiting),
+        (HttpClient, "handle_event", of_client),
+        (TLSLayer, "handle_event", of_tls),
+        (NextLayer, "handle_event", of_decided),
+    ]
+
+
 # direct_writes
 
 
@@ -163,9 +202,13 @@ def direct_writes() -> Sequence[Replacement]:
         if isinstance(event, ResponseHeaders) and event.response.http_version == "HTTP/1.1":
             side.note_sent(event)
             server.response = event.response
+            side.framing = _framing_of(event.response)
             yield commands.SendData(server.conn, http1.assemble_response_head(event.response))
-        elif isinstance(event, ResponseData) and event.data:
-            if data := _on_the_wire(event.data, server.response):
+        elif isinstance(event, ResponseData) and event.data and side.framing is not None:
+            data = event.data
+            if side.framing is Framing.CHUNKS:
+                data = b"%x\r\n%b\r\n" % (len(data), data)
+            if side.framing is not Framing.NO_BODY:
                 yield commands.SendData(server.conn, data)
         elif isinstance(event, ResponseEndOfMessage) and not server.buf:  # no request follows
             side.note_sent(event)
@@ -176,11 +219,9 @@ def direct_writes() -> Sequence[Replacement]:
     return [(ClientSide, "_send", _send)]
 
 
-def _on_the_wire(data: bytes, response: http.Response | None) -> bytes:
-    """Return the bytes of a part of a body, which is not empty, as `Http1Server` writes them."""
-    assert response is not None
+def _framing_of(response: http.Response) -> Framing:
+    """Return how `Http1Server` writes the parts of a body."""
     if response.status_code in WITHOUT_BODY:
-        return b""
-    if "chunked" in response.headers.get("transfer-encoding", "").lower():
-        return b"%x\r\n%b\r\n" % (len(data), data)
-    return data
+        return Framing.NO_BODY
+    is_chunked = "chunked" in response.headers.get("transfer-encoding", "").lower()
+    return Framing.CHUNKS if is_chunked else Framing.AS_IT_IS

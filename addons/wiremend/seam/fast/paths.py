@@ -24,6 +24,7 @@ not there. Each part here replaces one such spot:
     open_tunnels   what is sent inside of a tunnel is not made into messages of HTTP
     tunnel_commands commands of other connections pass through a tunnel unexamined
     joined_events  a request, and what was read of a response, is one event
+    unpaused_layers layers that do not wait for the reply to a command are entered directly
     direct_writes  a response is written without an event for the client's connection
     collector      what the start has created is left out of garbage collections
 
@@ -55,9 +56,9 @@ from mitmproxy.net.http.http1 import read
 from mitmproxy.proxy import commands, events
 from mitmproxy.proxy import server as proxy_server
 from mitmproxy.proxy.context import Context
-from mitmproxy.proxy.layer import Layer
+from mitmproxy.proxy.layer import Layer, NextLayer
 from mitmproxy.proxy.layers import tls
-from mitmproxy.proxy.layers.http import HttpLayer, HttpStream
+from mitmproxy.proxy.layers.http import HttpClient, HttpLayer, HttpStream
 from mitmproxy.proxy.layers.http._http1 import Http1Connection, Http1Server
 from mitmproxy.proxy.mode_servers import ProxyConnectionHandler
 from mitmproxy.proxy.server import ConnectionHandler, LiveConnectionHandler, TimeoutWatchdog
@@ -73,6 +74,7 @@ from wiremend.seam.fast.calls import (
     joined_events,
     open_tunnels,
     tunnel_commands,
+    unpaused_layers,
 )
 from wiremend.seam.fast.hooks import (
     hook_fields,
@@ -94,6 +96,7 @@ from wiremend.seam.fast.messages import (
 
 KNOWN_SOURCES = frozenset(
     {
+        "00676a887c456cec",
         "04776846f3cf761c",
         "0ba4541fc6fa15ce",
         "1095f6e1581d1780",
@@ -101,14 +104,17 @@ KNOWN_SOURCES = frozenset(
         "11ede598b3b37965",
         "13180532440359de",
         "1f256dc3d66394a0",
-        "2cb1077a21556ca9",
         "25431c611ea39d3f",
         "27b46f4337ba25c6",
+        "2ac8db3e43ae743f",
+        "2cb1077a21556ca9",
         "350b419ab7284091",
         "367b3317bc2ba45c",
         "38c97e792d1db5b7",
         "482e7414c932e3e8",
         "4d53696a5f9f6670",
+        "4d8ace76d8488336",
+        "4e9724eb64588ac2",
         "4f7a8f8411d51f35",
         "54cd27a492416379",
         "5bab95f7aa358e18",
@@ -136,6 +142,7 @@ KNOWN_SOURCES = frozenset(
         "b763c59bc4992e33",
         "ba95afcdfe7033d4",
         "bad3d9f88bdf9269",
+        "bc1cae775a49a4fe",
         "cc218a1337c0f5cf",
         "d808a4075a1f266d",
         "d8338265c05d8491",
@@ -431,6 +438,21 @@ PARTS = (
         tunnel_commands,
     ),
     Part("joined_events", (HttpLayer.event_to_child, Http1Connection.read_body), joined_events),
+    Part(
+        "unpaused_layers",
+        (
+            Layer.handle_event,
+            NextLayer.handle_event,
+            NextLayer._ask,
+            HttpClient._handle_event,
+            HttpLayer._handle_event,
+            HttpLayer.event_to_child,
+            Http1Connection._handle_event,
+            TunnelLayer._handle_event,
+            TunnelLayer._handle_command,
+        ),
+        unpaused_layers,
+    ),
     Part(
         "direct_writes",
         (HttpLayer.event_to_child, Layer.handle_event, Http1Server.send, Http1Connection.mark_done),
