@@ -59,15 +59,28 @@ class TrailersReader(ChunkedReader):
 
     def __call__(self, buffer: ReceiveBuffer) -> h11.Data | h11.EndOfMessage | None:
         """Return the next event. The event of the message's end has no headers."""
-        if not (self._bytes_in_chunk or self._bytes_to_discard or self._reading_trailer):
-            data = _take_chunks(buffer)
-            if data:
-                return h11.Data(data)
+        if data := self.take_chunks(buffer):
+            return h11.Data(data)
         event: h11.Data | h11.EndOfMessage | None = super().__call__(buffer)
         if isinstance(event, h11.EndOfMessage) and event.headers:
             self._trailers = [(name, value) for name, value in event.headers if _may_pass(name)]
             return h11.EndOfMessage()
         return event
+
+    def take_chunks(self, buffer: ReceiveBuffer) -> bytes:
+        """Remove the chunks at the start of the buffer that are whole; return their data."""
+        return _take_chunks(buffer) if self._is_between_chunks else b""
+
+    def take_end(self, buffer: ReceiveBuffer) -> bool:
+        """Remove the end of the body, if that is all in the buffer and has no trailers."""
+        is_end = self._is_between_chunks and buffer._data == _LAST_CHUNK
+        if is_end:
+            buffer._extract(len(_LAST_CHUNK))
+        return is_end
+
+    @property
+    def _is_between_chunks(self) -> bool:
+        return not (self._bytes_in_chunk or self._bytes_to_discard or self._reading_trailer)
 
     def take_trailers(self) -> Headers | None:
         """Return the trailers that may be passed on, once. Their names are in lower case."""

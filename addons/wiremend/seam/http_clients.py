@@ -17,10 +17,10 @@ from h2.events import (
     TrailersReceived,
 )
 from h2.exceptions import InvalidBodyLengthError
-from h11._receivebuffer import ReceiveBuffer
 from hyperframe.frame import DataFrame, Frame, GoAwayFrame
 from mitmproxy import http
 from mitmproxy.connection import Connection
+from mitmproxy.net.http import http1
 from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layer import CommandGenerator
@@ -76,6 +76,8 @@ class CallHttp1Client(WithTrailers, Http1Client):
     buf: HeadBuffer
     joins_reads = False
     """Whether the stream of an attempt receives one event for each network read."""
+    _reports_at_once = False
+    """Whether all that is read now is reported in one event. Calls have negative ids."""
     _head: http.Response | None = None
     """A head that was read and is reported together with what follows it."""
     _may_send_more = False
@@ -86,16 +88,17 @@ class CallHttp1Client(WithTrailers, Http1Client):
         if self._is_broken:
             return
         stream_id = event.stream_id if isinstance(event, HttpEvent) else self.stream_id
+        is_call = self.joins_reads and stream_id is not None and stream_id < 0
+        self._reports_at_once = is_call and isinstance(event, events.DataReceived)
         try:
             if type(event) is WholeRequest:
                 yield from self._send_whole(event)
             elif (
                 isinstance(event, events.DataReceived)
-                and self._reports_at_once(event)
+                and self._reports_at_once
                 and self.state != self.passthrough
             ):
-                buffer: ReceiveBuffer = self.buf
-                buffer += event.data
+                self.buf._data += event.data
                 yield from self.state(event)
             else:
                 yield from super()._handle_event(event)
@@ -110,15 +113,25 @@ class CallHttp1Client(WithTrailers, Http1Client):
 
     def _send_whole(self, event: WholeRequest) -> Commands:
         """Send a request; a short one is one write, and one TLS record."""
+        request = event.request
+        content = request.raw_content or b""
+        is_short = len(content) <= _SHORT_BODY_BYTES
+        if self.stream_id is None and self.response is None and _has_usual_form(request):
+            self.stream_id, self.request = event.stream_id, request
+            head = http1.assemble_request_head(request)
+            yield commands.SendData(self.conn, head + content if is_short else head)
+            if not is_short:
+                yield commands.SendData(self.conn, content)
+            yield from self.mark_done(request=True)
+            return
         sent = (command for part in event.parts() for command in self.send(part))
-        is_short = len(event.request.raw_content or b"") <= _SHORT_BODY_BYTES
         yield from in_one_write(sent) if is_short else sent
 
     def read_headers(self, event: events.ConnectionEvent) -> Commands:
         """Skip interim heads, then do as `Http1Client` does. Refuse a head that is too large."""
         try:
             self._skip_interim_heads()
-            if self._reports_at_once(event):
+            if self._reports_at_once:
                 yield from self._read_head_at_once(event)
             else:
                 yield from super().read_headers(event)
@@ -128,12 +141,6 @@ class CallHttp1Client(WithTrailers, Http1Client):
             yield commands.CloseConnection(self.conn)
             if self.stream_id is not None:
                 yield ReceiveHttp(_too_large(self.stream_id, reason))
-
-    def _reports_at_once(self, event: events.Event) -> bool:
-        """Return whether all that is read now is reported in one event. Calls have negative ids."""
-        number = self.stream_id
-        is_call = number is not None and number < 0
-        return is_call and self.joins_reads and type(event) is events.DataReceived
 
     def _read_head_at_once(self, event: events.ConnectionEvent) -> Commands:
         """Do as `Http1Client` does, but report the head together with what follows it."""
@@ -150,27 +157,28 @@ class CallHttp1Client(WithTrailers, Http1Client):
 
     def read_body(self, event: events.Event) -> Commands:
         """Do as `Http1Connection` does, but report what was read to a call in one event."""
-        if not self._reports_at_once(event):
+        if not self._reports_at_once:
             yield from super().read_body(event)
             return
         reader, buffer, chunks = self.take_reader(), self.buf, list[bytes]()
-        stream_id, error, is_end = self.stream_id, "", False
+        stream_id, error, is_end, may_follow = self.stream_id, "", False, True
         assert stream_id is not None
+        if isinstance(reader, TrailersReader):  # most reads end between two chunks
+            chunks.append(reader.take_chunks(buffer))
+            is_end = reader.take_end(buffer)
+            may_follow = not is_end and bool(buffer._data)
         try:
-            while (item := reader(buffer)) is not None:
+            while may_follow and (item := reader(buffer)) is not None:
                 if isinstance(item, h11.EndOfMessage):
                     is_end = True
                     break
-                if item.data:
-                    chunks.append(bytes(item.data))
-                if not buffer._data and isinstance(reader, TrailersReader):
-                    break  # it has nothing more to report
+                chunks.append(bytes(item.data))
         except h11.ProtocolError as reason:
             error = f"HTTP/1 protocol error: {reason}"
         trailers = reader.take_trailers() if is_end and isinstance(reader, TrailersReader) else None
         head, self._head = self._head, None
-        if head is not None or chunks or is_end:
-            data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        if head is not None or data or is_end:
             yield ReceiveHttp(ResponseRead(stream_id, head, data, trailers, is_end))
         if error:
             yield commands.CloseConnection(self.conn)
@@ -200,6 +208,12 @@ class CallHttp1Client(WithTrailers, Http1Client):
         if self._may_send_more and self.request is None and self.conn.connected:
             self.state = self.done
             yield commands.CloseConnection(self.conn)
+
+
+def _has_usual_form(request: http.Request) -> bool:
+    """Return whether a request is written as it is, with the length of its body in the head."""
+    is_whole = request.trailers is None and "transfer-encoding" not in request.headers
+    return is_whole and request.data.http_version == b"HTTP/1.1"
 
 
 def _announces_body(fields: Iterable[tuple[bytes, bytes]]) -> bool:
