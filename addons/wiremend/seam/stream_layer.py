@@ -223,14 +223,18 @@ class CallStream(ContainedStream):
                 and self._upstream.add_to_read(event.data)
             ):
                 return  # most events of a stream: quick, and without a command
-            source, reply = self._commands_for(event), None
+            is_carried = self.machine is not None
+            source = self._call_event(event) if is_carried else self._uncarried(event)
         except Exception as exception:
             yield from self._break_off(fault_of("carrying a call", exception))
             return
         self._depth += 1
+        reply: Any = None
         while True:
             try:
                 command = source.send(reply)
+                if is_carried and self._has_ended:
+                    break  # the call ended while this was suspended at the previous command
                 if isinstance(command, SendHttp):
                     if command.connection is self.context.client:
                         self.note_sent(command.event)
@@ -242,18 +246,17 @@ class CallStream(ContainedStream):
             except StopIteration:
                 break
             except Exception as exception:
-                yield from self._break_off(fault_of("carrying a call", exception))
-                break
+                fault = fault_of("carrying a call", exception)
+                if not is_carried:
+                    yield from self._break_off(fault)
+                    break
+                source, reply, is_carried = self._end_in_fault(fault), None, False
+                continue
             reply = yield command
         self._depth -= 1
-        fault = contain("releasing memory", _returned, self._release_memory, event)
-        if fault is not None:
-            yield from self._log(fault, "it is released later")
-
-    def _commands_for(self, event: events.Event) -> layer.CommandGenerator[None]:
-        if self.machine is not None:
-            return self._contained("carrying a call", self._call_event(event))
-        return self._uncarried(event)
+        not_released = contain("releasing memory", _returned, self._release_memory, event)
+        if not_released is not None:
+            yield from self._log(not_released, "it is released later")
 
     def _release_memory(self, event: events.Event) -> None:
         """Release what a request that is no call, or a call that has ended, does not need."""
