@@ -8,7 +8,6 @@ request. So a conversation with signed thinking is adapted as it was when it beg
 
 import hashlib
 from collections.abc import Hashable, Mapping, Set
-from dataclasses import dataclass
 from typing import Any
 
 from wiremend.adapt.lessons import Lesson
@@ -16,12 +15,13 @@ from wiremend.adapt.schemas import AcceptedSchemas
 from wiremend.protocols.base.document import OutgoingRequest
 from wiremend.protocols.base.traits import TargetTraits
 from wiremend.text import json_value
+from wiremend.value_class import value_class
 
 SESSIONS_LIMIT = 500
 """Maximum number of conversations that are remembered. The longest unused are forgotten."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Terms:
     """What decides how the requests of a conversation are adapted."""
 

@@ -10,6 +10,7 @@ from typing import Any, Self
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.text import json_value
 from wiremend.text.json_edits import Edits, parse_noting_surrogates
+from wiremend.value_class import value_class
 
 type Headers = tuple[tuple[str, str], ...]
 """Names and values, in order."""
@@ -63,7 +64,7 @@ class RequestBody:
         return Edits(self.raw, may_have_lone_surrogates=self._parsed[1])
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class RequestDocument:
     """The request of a model call in one protocol. A change returns a new document.
 
@@ -129,7 +130,7 @@ class RequestDocument:
         return replace(self, content=content)
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class OutgoingRequest:
     """A request, adapted to one of its targets."""
 

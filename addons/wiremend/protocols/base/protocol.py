@@ -22,12 +22,13 @@ from wiremend.rules.rule import Notes, Rule
 from wiremend.text import sse
 from wiremend.text.json_edits import Edits
 from wiremend.text.patterns import TextPattern
+from wiremend.value_class import value_class
 
 type HistoryPass = Callable[[dict[str, Any], Edits, MessageTraits, Notes], None]
 """Adapts a parsed request to a target with these traits: adds edits and records the findings."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class RequestFacts:
     """The facts of a request that the rest of the program needs."""
 
