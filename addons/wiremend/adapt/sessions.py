@@ -66,7 +66,9 @@ def session_key(request: OutgoingRequest) -> Hashable | None:
 def has_bound_thinking(request: OutgoingRequest) -> bool:
     """Return whether the history of a request contains thinking that is bound to it."""
     binding, fields = request.document.protocol.thinking_binding, request.document.fields
-    return binding is not None and fields is not None and binding.is_bound(fields)
+    if binding is None or fields is None or binding.words.isdisjoint(request.document.words):
+        return False
+    return binding.is_bound(fields)
 
 
 def have_same_prefix(first: OutgoingRequest, second: OutgoingRequest) -> bool:
