@@ -60,11 +60,11 @@ HEADERS = {
 
 @pytest.mark.parametrize(("headers", "family"), HEADERS.values(), ids=HEADERS.keys())
 def test_a_client_is_recognised_by_its_headers(headers: dict[str, str], family: str) -> None:
-    assert client_of(headers) == traits_of_client(family)
+    assert client_of(headers.items()) == traits_of_client(family)
 
 
 def test_an_unknown_client_has_no_traits() -> None:
-    assert client_of({"user-agent": "curl/8"}) is UNKNOWN_CLIENT
+    assert client_of([("user-agent", "curl/8")]) is UNKNOWN_CLIENT
     assert traits_of_client("") is UNKNOWN_CLIENT
 
 

@@ -22,6 +22,7 @@ Packages and modules, from the bottom to the top. A layer imports only layers ab
 the scripts of the pytest plugin (`testing/inside_proxy/`) import mitmproxy. Everything below
 `seam/` is deterministic: time, randomness and bytes are arguments.
 
+    value_class.py  a decorator for the values that are created for every call
     text/           bytes and their formats, without protocols: server-sent events, JSON, content
                     codings, tool calls that models write as text
     requirements.py what the Python environment must contain

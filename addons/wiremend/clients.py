@@ -4,10 +4,10 @@ A new fact about a client is one edit in this file. Other code checks a client's
 name.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from wiremend.protocols.base.client_traits import UNKNOWN_CLIENT, ClientTraits, Deviation
-from wiremend.text.patterns import text_pattern, whole_pattern
+from wiremend.text.patterns import TextPattern, text_pattern, whole_pattern
 
 CLIENTS: tuple[ClientTraits, ...] = (
     # Agents. Their name is in the user agent, independently of the SDK that they use.
@@ -109,17 +109,34 @@ CLIENTS: tuple[ClientTraits, ...] = (
 """All known clients. The first one that matches a request is its client."""
 
 
-def client_of(headers: Mapping[str, str] | Iterable[tuple[str, str]]) -> ClientTraits:
+def _patterns_by_header() -> dict[str, list[tuple[int, TextPattern[str]]]]:
+    """Return for each header that clients are recognised by the patterns, by place in `CLIENTS`."""
+    by_header: dict[str, list[tuple[int, TextPattern[str]]]] = {}
+    for place, client in enumerate(CLIENTS):
+        for name, pattern in client.recognised_by:
+            by_header.setdefault(name, []).append((place, pattern))
+    return by_header
+
+
+_PATTERNS = _patterns_by_header()
+
+
+def client_of(headers: Iterable[tuple[str, str]]) -> ClientTraits:
     """Return the traits of the client that sent these request headers. Case is ignored.
 
     Of a header that is repeated, the last value counts. `UNKNOWN_CLIENT` if no client matches.
     """
-    fields = headers.items() if isinstance(headers, Mapping) else headers
-    lowered = {name.lower(): value.lower() for name, value in fields}
-    for client in CLIENTS:
-        if client.sent(lowered):
-            return client
-    return UNKNOWN_CLIENT
+    sent = {lower: value for name, value in headers if (lower := name.lower()) in _PATTERNS}
+    first = len(CLIENTS)
+    for name, value in sent.items():
+        text = value.lower()
+        for place, pattern in _PATTERNS[name] if text else ():
+            if place >= first:
+                break
+            if pattern.match(text) is not None:
+                first = place
+                break
+    return CLIENTS[first] if first < len(CLIENTS) else UNKNOWN_CLIENT
 
 
 def traits_of_client(family: str) -> ClientTraits:

@@ -198,7 +198,7 @@ def test_many_headers_and_long_ones() -> None:
         head = Head(429, (*fields, (b"retry-after", b"1" * min(size, 4000))))
 
         def work() -> None:
-            client_of(dict(headers))
+            client_of(headers)
             key_refusal(headers, frozenset())
             request_id_of(head)
             read_retry_after(head, 0.0)

@@ -21,6 +21,7 @@ SHELLS = sorted((ROOT / "addons").glob("*.py"))
 MODULES = sorted(LIBRARY.rglob("*.py"))
 
 LAYERS: tuple[frozenset[str], ...] = (
+    frozenset({"value_class"}),
     frozenset({"text", "requirements"}),
     frozenset({"environment_check"}),
     frozenset({"rules"}),

@@ -35,7 +35,7 @@ HEAD = {"content-type": "text/event-stream"}
 
 def as_sent(protocol: Protocol, stream: bytes, headers: Mapping[str, str]) -> bytes:
     """Return the stream as the proxy sends it to this client."""
-    context = StreamContext(client=client_of(headers))
+    context = StreamContext(client=client_of(headers.items()))
     repair = stream_repair(protocol, context)
     return b"".join(item.data for item in [*repair.feed(stream), *repair.end()])
 

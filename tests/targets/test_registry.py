@@ -149,9 +149,9 @@ def test_ids_of_tool_calls_have_the_limits_of_the_target(
 
 def test_every_rule_has_a_pass_in_each_of_its_protocols() -> None:
     done = {
-        (protocol.name, rule.code)
+        (protocol.name, step.rule.code)
         for protocol in PROTOCOLS.values()
-        for rule, _ in protocol.history_passes
+        for step in protocol.history_passes
     }
     rules = [rule for rule in catalogue() if rule.code.startswith("Q")]
     assert done == {(protocol, rule.code) for rule in rules for protocol in rule.protocols}
@@ -272,7 +272,7 @@ def test_every_requirement_has_evidence(vendor: Vendor) -> None:
 def test_every_code_is_a_rule_of_each_protocol_that_needs_it(vendor: Vendor) -> None:
     for requirement in vendor.requirements:
         for name in requirement.protocols:
-            codes = {rule.code for rule, _ in PROTOCOLS[name].history_passes}
+            codes = {step.rule.code for step in PROTOCOLS[name].history_passes}
             assert set(requirement.rules) <= codes, (name, requirement.reason)
 
 

@@ -5,7 +5,7 @@ object. So a request that the target accepts keeps all its bytes.
 """
 
 from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Literal
 
@@ -21,6 +21,7 @@ from wiremend.protocols.base.history import adapt_history
 from wiremend.protocols.base.traits import TargetTraits
 from wiremend.rules.rule import Finding, Notes
 from wiremend.targets.registry import NAMES_BY_DIALECT
+from wiremend.value_class import value_class
 
 type Pass = Callable[[RequestDocument, TargetTraits, Notes], RequestDocument]
 type Subject = Literal["tools", "messages", "refusals", "configured"]
@@ -41,7 +42,7 @@ PASSES: tuple[tuple[Subject, Pass], ...] = (
 """Every pass and its subject. Each receives the result of the one before it."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class AdaptedRequest:
     """A request adapted to one target, and the findings of the passes."""
 

@@ -8,7 +8,6 @@ request. So a conversation with signed thinking is adapted as it was when it beg
 
 import hashlib
 from collections.abc import Hashable, Mapping, Set
-from dataclasses import dataclass
 from typing import Any
 
 from wiremend.adapt.lessons import Lesson
@@ -16,12 +15,13 @@ from wiremend.adapt.schemas import AcceptedSchemas
 from wiremend.protocols.base.document import OutgoingRequest
 from wiremend.protocols.base.traits import TargetTraits
 from wiremend.text import json_value
+from wiremend.value_class import value_class
 
 SESSIONS_LIMIT = 500
 """Maximum number of conversations that are remembered. The longest unused are forgotten."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Terms:
     """What decides how the requests of a conversation are adapted."""
 
@@ -66,7 +66,9 @@ def session_key(request: OutgoingRequest) -> Hashable | None:
 def has_bound_thinking(request: OutgoingRequest) -> bool:
     """Return whether the history of a request contains thinking that is bound to it."""
     binding, fields = request.document.protocol.thinking_binding, request.document.fields
-    return binding is not None and fields is not None and binding.is_bound(fields)
+    if binding is None or fields is None or binding.words.isdisjoint(request.document.words):
+        return False
+    return binding.is_bound(fields)
 
 
 def have_same_prefix(first: OutgoingRequest, second: OutgoingRequest) -> bool:

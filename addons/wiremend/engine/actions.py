@@ -1,12 +1,13 @@
 """The actions that a machine returns for the seam to perform, and the response heads it reads."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from wiremend.value_class import value_class
 
 Fields = tuple[tuple[bytes, bytes], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Head:
     """A response head: status and header fields, in the order and spelling of the wire."""
 
@@ -26,7 +27,7 @@ class Head:
         return Head(self.status, kept)
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class StartAttempt:
     """Connect and send the request."""
 
@@ -37,31 +38,31 @@ class StartAttempt:
     """Index of the target: 0 is the first choice, the others are fallbacks."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class AbandonAttempt:
     """Abort the attempt: close its connection, or reset its HTTP/2 stream."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class ReleaseAttempt:
     """The attempt has ended; its connection can be reused unless it was lost."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class ShowHead:
     """Send the client the head of a response; the body follows in `ShowBody` actions."""
 
     head: Head
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class ShowBody:
     """Send the client these bytes now."""
 
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class FinishResponse:
     """End the response body normally."""
 
@@ -69,14 +70,14 @@ class FinishResponse:
     """Also send the provider's trailers, if it sent any."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class CutResponse:
     """Abort the response to the client, so that it is not taken for a complete one."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Respond:
     """Send the client a whole response."""
 
@@ -84,14 +85,14 @@ class Respond:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class WakeAt:
     """Call `wake` at this time, in monotonic seconds."""
 
     when: float
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class LogLine:
     """Write one line to the log."""
 

@@ -1,6 +1,6 @@
 """A call: one planned model request, as a frozen value. A machine carries it out."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 from wiremend.adapt.rejection_recovery import AdaptedRequests
@@ -17,11 +17,12 @@ from wiremend.routing.limits import NO_CHANGES, LimitChanges
 from wiremend.routing.provider_keys import CallKeys
 from wiremend.rules.containment import Fault
 from wiremend.rules.rule import Finding
+from wiremend.value_class import value_class
 
 _changed = copier(StreamContext)
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Target:
     """One provider and model that a call may be sent to."""
 
@@ -44,7 +45,7 @@ class Target:
     """Codes of the rules that are disabled for it, besides those of the call."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Call:
     """All decisions about a call that are made before its first attempt."""
 
@@ -135,7 +136,7 @@ class Call:
         return self.wants_answer and self.retry_at(target).silent_stop
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class PassingCall(Call):
     """A call that is neither adapted nor repeated: the client receives what the provider sends."""
 
@@ -145,7 +146,7 @@ class PassingCall(Call):
     """The faults that were contained in planning."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class AcknowledgedCall:
     """A fire-and-forget request: the client receives 204, whatever upstream sends later."""
 

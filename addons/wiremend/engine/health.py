@@ -21,6 +21,8 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from wiremend.value_class import value_class
+
 
 @dataclass(frozen=True, slots=True)
 class HealthLimits:
@@ -280,7 +282,7 @@ class ProviderHealth:
         return known
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class CallHealth:
     """The budget of a call's target, the breaker of its target and model, and their limits."""
 

@@ -7,7 +7,7 @@ are loaded does not matter.
 
 import operator
 from collections.abc import Callable, Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from wiremend.adapt.passes import configured_request
 from wiremend.adapt.rejection_recovery import AdaptedRequests
@@ -49,13 +49,14 @@ from wiremend.routing.shape import CallShape, ends_in_tool_result
 from wiremend.routing.translation import RoutedRequest, route
 from wiremend.rules.rule import BodyPlace, CallPlace, Finding, Notes
 from wiremend.translate.returned_state import has_envelopes, without_envelopes
+from wiremend.value_class import value_class
 
 ONE_ATTEMPT = RetryPolicy(attempts=1)
 CONCERNS_ANY_CALL = frozenset(Feature) - {Feature.ACKNOWLEDGE, Feature.ROUTE}
 """Features that concern every call. A route concerns the calls that it changes."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Planning:
     """The input of each step: the received request, and the configuration that applies to it."""
 

@@ -12,6 +12,7 @@ from wiremend.engine.fallback import TargetChoice, is_unknown_model
 from wiremend.protocols.base.provider_error import ProviderError
 from wiremend.routing import providers as routing
 from wiremend.rules.rule import Finding, Rule, shortened
+from wiremend.value_class import value_class
 
 REFUSED_KEY_STATUS = frozenset({401, 402})
 """Statuses after which the next key of a provider is used: unknown key, no credit."""
@@ -34,7 +35,7 @@ class NextStep(Enum):
     """End the response to the client in the error."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Decision:
     """The next step, and what was found on the way to it."""
 

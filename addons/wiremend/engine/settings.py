@@ -28,6 +28,7 @@ from wiremend.routing.providers import ProviderAddress
 from wiremend.routing.translation import translation_traits_of
 from wiremend.rules.containment import FaultLog
 from wiremend.targets.registry import deviations_at, leaked_formats, traits_of
+from wiremend.value_class import value_class
 
 _KNOWN_TARGETS = 256
 """How many targets a configuration's table holds. More are looked up for each call."""
@@ -203,7 +204,7 @@ class Settings:
         return next((found.schema_dialect for found in at_host if found.schema_dialect), None)
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Knowledge:
     """What was learnt from earlier calls. All calls of a proxy share it; a reload keeps it."""
 

@@ -16,7 +16,7 @@ PROTOCOLS: Mapping[WireProtocol, Protocol] = {
 """Every protocol by its name; the only list of them."""
 
 MESSAGE_CODES = frozenset(
-    rule.code for protocol in PROTOCOLS.values() for rule, _ in protocol.history_passes
+    step.rule.code for protocol in PROTOCOLS.values() for step in protocol.history_passes
 )
 """The codes of the rules on the messages and parameters of requests. Each is enabled per target."""
 

@@ -96,13 +96,13 @@ class CallShape:
         if self._facts.is_compaction:
             return False
         headers = self._headers
-        return client_of(headers).is_side_call(headers, offers_tools=self.tools > 0)
+        return client_of(self.document.headers).is_side_call(headers, offers_tools=self.tools > 0)
 
     @cached_property
     def subagent(self) -> bool:
         """Whether a known agent marked the request as that of a sub-agent."""
         headers = self._headers
-        return client_of(headers).is_subagent(headers, self._facts.tool_names)
+        return client_of(self.document.headers).is_subagent(headers, self._facts.tool_names)
 
     @cached_property
     def _request(self) -> Mapping[str, Any]:

@@ -38,6 +38,8 @@ _HOLDERS = frozenset({"thinking", "redacted_thinking", "reasoning", "reasoning.e
 
 def has_envelopes(document: RequestDocument) -> bool:
     """Return whether a request contains envelopes. Iterative: values may nest deeply."""
+    if _STATE_KEYS.isdisjoint(document.words):
+        return False
     waiting: list[Any] = [document.fields]
     while waiting:
         value = waiting.pop()

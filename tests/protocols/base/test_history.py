@@ -20,7 +20,7 @@ from wiremend.protocols.chat import CHAT
 from wiremend.protocols.gemini import GEMINI
 from wiremend.protocols.registry import MESSAGE_CODES, PROTOCOLS
 from wiremend.protocols.responses import RESPONSES
-from wiremend.rules.rule import Finding, Notes
+from wiremend.rules.rule import Finding, Notes, Rule
 
 RULES = [rule for rule in catalogue() if rule.code.startswith("Q")]
 SIGNED = "EqQBCgIYAhIM" + "x" * 100
@@ -1054,3 +1054,60 @@ def test_no_pass_fails_on_any_request(
     traits = Traits(frozenset(codes), **ANY_LIMITS, thinking_type=thinking_type)
     adapted = adapt(protocol, json.dumps(request_body).encode(), traits)
     assert isinstance(json.loads(adapted.body), dict)
+
+
+LISTS = {ANTHROPIC: "messages", CHAT: "messages", RESPONSES: "input", GEMINI: "contents"}
+TOOL = record(
+    ("custom",),
+    cache_control=ANY_MARK,
+    defer_loading=some(True),
+    function=some(7, {"cache_control": {}}),
+)
+
+
+def adapt_by_every_pass(
+    protocol: Protocol, body: bytes, traits: Traits, disabled: Set[str]
+) -> Adapted:
+    """Do what `adapt` does, but run the passes that concern nothing in the request, too."""
+    document, notes = RequestDocument.of(protocol, "/", body), Notes(disabled)
+    for step in protocol.history_passes:
+        if step.rule.code not in traits.rules - disabled or document.fields is None:
+            continue
+        edits = document.content.edits()
+        step.adapt(document.fields, edits, traits, notes)
+        document = document.edited(edits)
+    return Adapted(document.body, notes.findings)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS.values(), ids=str)
+@given(
+    request_body=REQUEST,
+    tools=st.lists(TOOL, max_size=2),
+    disabled=st.sets(some(*sorted(MESSAGE_CODES)), max_size=4),
+    thinking_type=some("enabled", "adaptive"),
+    is_wrapped=st.booleans(),
+)
+def test_a_pass_that_is_left_out_would_change_nothing(
+    protocol: Protocol,
+    request_body: dict[str, Any],
+    tools: list[Any],
+    disabled: set[str],
+    thinking_type: str,
+    is_wrapped: bool,
+) -> None:
+    others = {*LISTS.values()} - {LISTS[protocol]}
+    request = {name: value for name, value in request_body.items() if name not in others}
+    if tools:
+        request["tools"] = tools
+    body = json.dumps({"request": request} if is_wrapped else request).encode()
+    traits = Traits(MESSAGE_CODES, **ANY_LIMITS, thinking_type=thinking_type)
+    adapted = adapt(protocol, body, traits, disabled=disabled)
+    assert adapted == adapt_by_every_pass(protocol, body, traits, disabled)
+
+
+@pytest.mark.parametrize("rule", [rule for rule in RULES if rule.before], ids=lambda r: r.code)
+def test_a_pass_is_not_left_out_if_its_rule_applies(rule: Rule) -> None:
+    traits = Traits(frozenset({rule.code}), **LIMITS_OF_EXAMPLES.get(rule.code, {}))
+    protocol, body = PROTOCOLS[WireProtocol(rule.protocols[0])], rule.before.encode()
+    assert adapt(protocol, body, traits).findings
+    assert adapt(protocol, body, traits) == adapt_by_every_pass(protocol, body, traits, set())

@@ -33,8 +33,9 @@ from wiremend.protocols.base.history import (
 from wiremend.protocols.base.message_rules import cache_marks, conversation, thinking
 from wiremend.protocols.base.message_rules.images import image_passes
 from wiremend.protocols.base.names import WireProtocol
-from wiremend.protocols.base.protocol import HistoryPass
+from wiremend.protocols.base.protocol import HistoryStep, step
 from wiremend.protocols.base.traits import MessageTraits
+from wiremend.protocols.base.words import BLANK, LONE_SURROGATES, last_steps
 from wiremend.rules.rule import BodyPlace, Notes, Rule
 from wiremend.text import json_value
 from wiremend.text.json_edits import Edits, Path
@@ -492,45 +493,58 @@ def _as_blocks(edits: Edits, path: Path, content: Any) -> list[bytes]:
     return [b'{"type":"text","text":' + edits.text(path) + b"}"]
 
 
-HISTORY_PASSES: tuple[tuple[Rule, HistoryPass], ...] = (
-    (conversation.LONE_SURROGATE, conversation.replace_lone_surrogates),
-    (SYSTEM_IN_MESSAGES, turn_system_into_user),
-    (thinking.THINKING_TYPE, thinking.fit_thinking_type(EFFORT, TOKEN_LIMITS)),
-    (thinking.THINKS_ALWAYS, thinking.drop_off_switch),
-    (thinking.FORCED_CHOICE, thinking.turn_off_for_forced_choice),
-    (conversation.UNVERIFIED_REASONING, drop_all_thinking),
-    (FOREIGN_THINKING, drop_foreign_thinking),
-    (THINKING_CACHE_CONTROL, strip_thinking_cache_control),
-    (cache_marks.CACHE_CONTROL, cache_marks.strip_cache_control),
-    (conversation.REPEATED_CALL_ID, conversation.separate_call_ids(calls_and_results)),
-    (
+HISTORY_PASSES: tuple[HistoryStep, ...] = (
+    step(conversation.LONE_SURROGATE, conversation.replace_lone_surrogates, LONE_SURROGATES),
+    step(SYSTEM_IN_MESSAGES, turn_system_into_user, "system"),
+    step(thinking.THINKING_TYPE, thinking.fit_thinking_type(EFFORT, TOKEN_LIMITS), "thinking"),
+    step(thinking.THINKS_ALWAYS, thinking.drop_off_switch, "thinking", "enable_thinking"),
+    step(thinking.FORCED_CHOICE, thinking.turn_off_for_forced_choice, "tool_choice"),
+    step(conversation.UNVERIFIED_REASONING, drop_all_thinking, *_THINKING),
+    step(FOREIGN_THINKING, drop_foreign_thinking, "thinking"),
+    step(THINKING_CACHE_CONTROL, strip_thinking_cache_control, "cache_control"),
+    step(cache_marks.CACHE_CONTROL, cache_marks.strip_cache_control, "cache_control"),
+    step(
+        conversation.REPEATED_CALL_ID, conversation.separate_call_ids(calls_and_results), "tool_use"
+    ),
+    step(
         conversation.INVALID_ARGUMENTS,
         conversation.complete_arguments(call_arguments, as_text=False),
+        "tool_use",
     ),
-    (conversation.PREFILL, end_with_user_message),
-    (EMPTY_SYSTEM, drop_empty_system),
-    (EMPTY_TEXT, drop_empty_text),
-    (EMPTY_MESSAGE, drop_empty_messages),
-    (RESULT_WITHOUT_CALL, drop_orphan_results),
-    (CALL_WITHOUT_RESULT, add_missing_results),
-    (RESULTS_NOT_FIRST, put_results_first),
-    (EMPTY_TEXT, drop_empty_text),
-    (EMPTY_MESSAGE, drop_empty_messages),
-    (TRAILING_SPACE, trim_trailing_space),
-    (parameters.CALL_ID, parameters.adapt_call_ids(call_ids)),
-    (cache_marks.CACHE_MARK_PLACE, cache_marks.place_marks),
-    (cache_marks.TOO_MANY_CACHE_MARKS, cache_marks.drop_surplus_marks),
-    (cache_marks.CACHE_MARK_ORDER, cache_marks.order_marks),
-    *image_passes(images),
-    (parameters.SAMPLING_PAIR, parameters.drop_sampling_pair),
-    (parameters.SAMPLING_UNSUPPORTED, parameters.drop_sampling),
-    (parameters.SAMPLING_WITH_THINKING, parameters.drop_sampling_with_thinking),
-    (parameters.LONG_IDENTIFIER, parameters.shorten_identifiers(IDENTIFIERS)),
-    (parameters.TOKEN_LIMIT, parameters.lower_token_limit(TOKEN_LIMITS)),
-    (thinking.BUDGET_TOO_LARGE, thinking.cap_budget((("thinking", "budget_tokens"),))),
-    (thinking.BUDGET_EXCEEDS_LIMIT, thinking.lower_budget(TOKEN_LIMITS)),
-    (thinking.EFFORT_REFUSED, thinking.fit_effort((EFFORT,))),
-    (thinking.EFFORT_WITHOUT_THINKING, thinking.lower_effort_without_thinking),
+    step(conversation.PREFILL, end_with_user_message, "assistant"),
+    step(EMPTY_SYSTEM, drop_empty_system, BLANK),
+    step(EMPTY_TEXT, drop_empty_text, BLANK),
+    step(EMPTY_MESSAGE, drop_empty_messages, BLANK),
+    step(RESULT_WITHOUT_CALL, drop_orphan_results, "tool_result"),
+    step(CALL_WITHOUT_RESULT, add_missing_results, "tool_use"),
+    step(RESULTS_NOT_FIRST, put_results_first, "tool_result"),
+    step(EMPTY_TEXT, drop_empty_text, BLANK),
+    step(EMPTY_MESSAGE, drop_empty_messages, BLANK),
+    step(TRAILING_SPACE, trim_trailing_space, "assistant"),
+    step(parameters.CALL_ID, parameters.adapt_call_ids(call_ids), "tool_use", "tool_result"),
+    step(cache_marks.CACHE_MARK_PLACE, cache_marks.place_marks, "cache_control"),
+    step(cache_marks.TOO_MANY_CACHE_MARKS, cache_marks.drop_surplus_marks, "cache_control"),
+    step(cache_marks.CACHE_MARK_ORDER, cache_marks.order_marks, "cache_control"),
+    *image_passes(images, "image"),
+    step(parameters.SAMPLING_PAIR, parameters.drop_sampling_pair, "top_p"),
+    step(parameters.SAMPLING_UNSUPPORTED, parameters.drop_sampling, *parameters.SAMPLING),
+    step(parameters.SAMPLING_WITH_THINKING, parameters.drop_sampling_with_thinking, "thinking"),
+    step(
+        parameters.LONG_IDENTIFIER,
+        parameters.shorten_identifiers(IDENTIFIERS),
+        *last_steps(IDENTIFIERS),
+    ),
+    step(
+        parameters.TOKEN_LIMIT,
+        parameters.lower_token_limit(TOKEN_LIMITS),
+        *last_steps(TOKEN_LIMITS),
+    ),
+    step(
+        thinking.BUDGET_TOO_LARGE, thinking.cap_budget((("thinking", "budget_tokens"),)), "thinking"
+    ),
+    step(thinking.BUDGET_EXCEEDS_LIMIT, thinking.lower_budget(TOKEN_LIMITS), "thinking"),
+    step(thinking.EFFORT_REFUSED, thinking.fit_effort((EFFORT,)), "effort"),
+    step(thinking.EFFORT_WITHOUT_THINKING, thinking.lower_effort_without_thinking, "effort"),
 )
 """Passes that may leave a message empty run before those that handle empty text and messages. These
 run again at the end: results that were dropped may leave nothing but white space, and after results

@@ -80,6 +80,9 @@ def tool_mentions(request: Mapping[str, Any]) -> Iterator[Mention]:
                     yield from mention_in((*path, *inner), reference, "tool_name")
 
 
+MENTION_WORDS = frozenset({"tool_choice", "tool_use", "tool_reference"})
+
+
 def call_ids(request: dict[str, Any]) -> Iterator[tuple[Path, Any]]:
     """Yield the ids of calls and results; not those of the provider's tools (`srvtoolu_…`)."""
     for path, block in objects_along(request, "messages", "*", "content", "*"):
@@ -158,7 +161,10 @@ def has_signed_thinking(request: Mapping[str, Any]) -> bool:
 
 
 THINKING_BINDING = ThinkingBinding(
-    prefix=("system", "tools", "messages"), start=conversation_start, is_bound=has_signed_thinking
+    prefix=("system", "tools", "messages"),
+    start=conversation_start,
+    is_bound=has_signed_thinking,
+    words=frozenset({"thinking", "redacted_thinking"}),
 )
 
 

@@ -84,10 +84,6 @@ class ClientTraits:
     subagent_tool: str = ""
     """The tool that only its sub-agents are offered; empty if there is none."""
 
-    def sent(self, headers: Mapping[str, str]) -> bool:
-        """Return whether a request with these headers (names in lower case) is from this client."""
-        return _has_one_of(self.recognised_by, headers)
-
     def is_subagent(self, headers: Mapping[str, str], tool_names: Collection[str]) -> bool:
         """Return whether this client marked a request as that of a sub-agent.
 

@@ -8,8 +8,10 @@ from types import MappingProxyType
 from typing import Any, Self
 
 from wiremend.protocols.base.protocol import Protocol
+from wiremend.protocols.base.words import LONE_SURROGATES, words_of
 from wiremend.text import json_value
 from wiremend.text.json_edits import Edits, parse_noting_surrogates
+from wiremend.value_class import value_class
 
 type Headers = tuple[tuple[str, str], ...]
 """Names and values, in order."""
@@ -58,12 +60,19 @@ class RequestBody:
         """The parsed JSON object, not to be modified; None if the body is not a JSON object."""
         return self._parsed[0]
 
+    @cached_property
+    def words(self) -> frozenset[str]:
+        """The words of the parsed object: see `base.words`. Empty if there is none."""
+        fields, may_have_lone_surrogates = self._parsed
+        words = frozenset[str]() if fields is None else words_of(fields)
+        return words | {LONE_SURROGATES} if may_have_lone_surrogates else words
+
     def edits(self) -> Edits:
         """Return an empty collection of edits of the body."""
         return Edits(self.raw, may_have_lone_surrogates=self._parsed[1])
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class RequestDocument:
     """The request of a model call in one protocol. A change returns a new document.
 
@@ -92,6 +101,11 @@ class RequestDocument:
     def fields(self) -> dict[str, Any] | None:
         """The parsed body, not to be modified; None if it is not a JSON object."""
         return self.content.fields
+
+    @property
+    def words(self) -> frozenset[str]:
+        """What occurs in the parsed body: see `base.words`."""
+        return self.content.words
 
     def with_headers(self, headers: Headers, path: str | None = None) -> Self:
         """Return the same request with other headers, and with another path unless it is None."""
@@ -129,7 +143,7 @@ class RequestDocument:
         return replace(self, content=content)
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class OutgoingRequest:
     """A request, adapted to one of its targets."""
 

@@ -4,11 +4,13 @@ Each rule is enabled only for targets that need it. Rules of one protocol are in
 `history`, rules on parameters in `wiremend.protocols.base.parameters`.
 """
 
-from itertools import compress
-from operator import attrgetter
+from collections import deque
+from collections.abc import Iterable
+from functools import lru_cache
 
 from wiremend.protocols.base.document import RequestDocument
 from wiremend.protocols.base.names import WireProtocol
+from wiremend.protocols.base.protocol import HistoryStep, Protocol
 from wiremend.protocols.base.traits import TargetTraits
 from wiremend.rules.rule import Notes, Rule
 
@@ -118,24 +120,46 @@ EMPTY_MESSAGE = Rule(
 )
 
 
-_code_of = attrgetter("code")
+class _Steps:
+    """Those steps of a protocol whose rules are enabled, in order."""
+
+    def __init__(self, steps: Iterable[HistoryStep]) -> None:
+        self.passes = [step.adapt for step in steps]
+        self._by_word: dict[str, list[int]] = {}
+        for number, step in enumerate(steps):
+            for word in step.words:
+                self._by_word.setdefault(word, []).append(number)
+
+    def concerning(self, words: frozenset[str], after: int) -> list[int]:
+        """Return the numbers of the passes after one that concern a request with these words."""
+        found = self._by_word.keys() & words
+        if not found:
+            return []
+        return sorted({n for word in found for n in self._by_word[word] if n > after})
+
+
+@lru_cache(maxsize=256)
+def _steps_of(protocol: Protocol, on: frozenset[str], disabled: frozenset[str]) -> _Steps:
+    codes = on - disabled
+    return _Steps([step for step in protocol.history_passes if step.rule.code in codes])
 
 
 def adapt_history(document: RequestDocument, traits: TargetTraits, notes: Notes) -> RequestDocument:
     """Return the request with messages and parameters adapted to a target with these traits.
 
-    The protocol's passes run in their order, each on the output of the one before it.
+    The protocol's passes run in their order, each on the output of the one before it. Those that
+    concern nothing in the request are left out.
     """
-    on = traits.messages.rules - notes.disabled
-    rules, adapting = zip(*document.protocol.history_passes, strict=True)
-    passes = list(compress(adapting, map(on.__contains__, map(_code_of, rules))))
-    fields = document.fields if passes else None
-    edits = document.content.edits()
-    for adapt in passes:
-        if fields is None:
-            break
-        adapt(fields, edits, traits.messages, notes)
+    if document.fields is None:
+        return document
+    steps = _steps_of(document.protocol, traits.messages.rules, frozenset(notes.disabled))
+    waiting = deque(steps.concerning(document.words, -1))
+    edits = document.content.edits() if waiting else None
+    while waiting and edits is not None and document.fields is not None:
+        number = waiting.popleft()
+        steps.passes[number](document.fields, edits, traits.messages, notes)
         if not edits.is_empty:  # else the next pass continues with what this one has computed
             document = document.edited(edits)
-            fields, edits = document.fields, document.content.edits()
+            waiting = deque(steps.concerning(document.words, number))
+            edits = document.content.edits()
     return document

@@ -142,7 +142,7 @@ LONG_IDENTIFIER = Rule(
 )
 
 _TOKEN_LIMIT_NAMES = frozenset({"max_tokens", "max_completion_tokens"})
-_SAMPLING = ("temperature", "top_p", "top_k")
+SAMPLING = ("temperature", "top_p", "top_k")
 _SMALLEST_TOP_P_WITH_THINKING = 0.95
 
 
@@ -169,7 +169,7 @@ def drop_refused_sampling(
 
 def drop_sampling(request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes) -> None:
     """Remove the sampling parameters that differ from the default."""
-    for name in _SAMPLING:
+    for name in SAMPLING:
         value = request.get(name)
         is_default = name != "top_k" and value == 1
         if name not in request or is_default or len(request) == 1:
@@ -184,7 +184,7 @@ def drop_sampling_with_thinking(
     """Remove the sampling parameters that are not valid with thinking, if thinking is on."""
     if value_at(request, ("thinking", "type")) not in ("enabled", "adaptive"):
         return
-    for name in _SAMPLING:
+    for name in SAMPLING:
         value = request.get(name)
         if value is None or (name != "top_k" and value == 1):
             continue

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from typing import Protocol as Interface
 
 from wiremend.protocols.base.middle.interface import Translation
@@ -22,12 +22,28 @@ from wiremend.rules.rule import Notes, Rule
 from wiremend.text import sse
 from wiremend.text.json_edits import Edits
 from wiremend.text.patterns import TextPattern
+from wiremend.value_class import value_class
 
 type HistoryPass = Callable[[dict[str, Any], Edits, MessageTraits, Notes], None]
 """Adapts a parsed request to a target with these traits: adds edits and records the findings."""
 
 
-@dataclass(frozen=True, slots=True)
+class HistoryStep(NamedTuple):
+    """A pass over the messages or the parameters of requests."""
+
+    rule: Rule
+    """The rule that it implements."""
+    adapt: HistoryPass
+    words: frozenset[str]
+    """It does not change a request that contains none of them: see `base.words`."""
+
+
+def step(rule: Rule, adapt: HistoryPass, *words: str) -> HistoryStep:
+    """Create a step for requests that contain one of these words."""
+    return HistoryStep(rule, adapt, frozenset(words))
+
+
+@value_class
 class RequestFacts:
     """The facts of a request that the rest of the program needs."""
 
@@ -119,6 +135,8 @@ class ThinkingBinding:
     """Return what is the same in all requests of one conversation, and differs from others."""
     is_bound: Callable[[Mapping[str, Any]], bool]
     """Return whether the history contains signed thinking."""
+    words: frozenset[str]
+    """A request that contains none of them contains no such thinking: see `base.words`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,9 +243,11 @@ class Protocol:
     """Return the names of the tools that the provider runs, if the request contains them."""
     tool_mentions: Callable[[Mapping[str, Any]], Iterator[Mention]]
     """Yield every tool name in a parsed request, except in the list of tools."""
+    mention_words: frozenset[str]
+    """A request that contains none of them mentions no tool: see `base.words`."""
     tool_choice: ChoiceOfOne | ChoiceOfMode
     schema_form: SchemaForm
-    history_passes: tuple[tuple[Rule, HistoryPass], ...]
+    history_passes: tuple[HistoryStep, ...]
     """The passes over messages and parameters, in order, each with its rule."""
     thinking_binding: ThinkingBinding | None
     """None: the protocol's thinking is not bound to what precedes it."""

@@ -15,6 +15,7 @@ from wiremend.protocols.base.client_traits import UNKNOWN_CLIENT, ClientTraits, 
 from wiremend.protocols.base.provider_error import ProviderError
 from wiremend.rules.rule import Finding
 from wiremend.text.sse import Event
+from wiremend.value_class import value_class
 
 
 class EventKind(Enum):
@@ -79,7 +80,7 @@ def _no_request() -> None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class StreamContext:
     """The facts of the call that a repairer uses."""
 

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from wiremend.text.json_edits import Path
+from wiremend.value_class import value_class
 
 type Mention = tuple[Path, str]
 """The path of a tool's name, and the name."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class ClientTool:
     """A tool that the client runs; the client defines its name and schema."""
 

@@ -26,6 +26,7 @@ CHAT = Protocol(
     client_tools=request.client_tools,
     server_tool_names=request.server_tool_names,
     tool_mentions=request.tool_mentions,
+    mention_words=request.MENTION_WORDS,
     tool_choice=request.TOOL_CHOICE,
     schema_form=openai.SCHEMA_FORM,
     history_passes=HISTORY_PASSES,

@@ -23,8 +23,9 @@ from wiremend.protocols.base.message_rules import cache_marks, conversation, thi
 from wiremend.protocols.base.message_rules.images import image_passes
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.openai import IDENTIFIERS
-from wiremend.protocols.base.protocol import HistoryPass
+from wiremend.protocols.base.protocol import HistoryStep, step
 from wiremend.protocols.base.traits import MessageTraits
+from wiremend.protocols.base.words import LONE_SURROGATES, last_steps
 from wiremend.protocols.chat.request import (
     EFFORT,
     EFFORTS,
@@ -264,37 +265,57 @@ def end_with_user_message(
         edits.insert_item(("messages",), index + 1, following)
 
 
-HISTORY_PASSES: tuple[tuple[Rule, HistoryPass], ...] = (
-    (conversation.LONE_SURROGATE, conversation.replace_lone_surrogates),
-    (conversation.DEVELOPER_ROLE, conversation.rename_instructions("messages")),
-    (cache_marks.CACHE_CONTROL, cache_marks.strip_cache_control),
-    (conversation.UNVERIFIED_REASONING, drop_reasoning_details),
-    (conversation.REPEATED_CALL_ID, conversation.separate_call_ids(calls_and_results)),
-    (conversation.INVALID_ARGUMENTS, conversation.complete_arguments(call_arguments, as_text=True)),
-    (RESULT_WITHOUT_CALL, drop_orphan_results),
-    (RESULTS_NOT_FIRST, put_results_first),
-    (CALL_WITHOUT_RESULT, add_missing_results),
-    (EMPTY_MESSAGE, drop_empty_messages),
-    (conversation.PREFILL, end_with_user_message),
-    (REASONING_MISSING, fill_reasoning_of_calls),
-    (REASONING_NOT_PASSED_BACK, fill_all_reasoning),
-    (parameters.CALL_ID, parameters.adapt_call_ids(call_ids)),
-    (cache_marks.TOO_MANY_CACHE_MARKS, cache_marks.drop_surplus_marks),
-    (cache_marks.CACHE_MARK_ORDER, cache_marks.order_marks),
-    *image_passes(images),
-    (parameters.SAMPLING_PAIR, parameters.drop_sampling_pair),
-    (parameters.SAMPLING_REFUSED, parameters.drop_refused_sampling),
-    (parameters.SAMPLING_UNSUPPORTED, parameters.drop_sampling),
-    (parameters.TOKEN_LIMIT_NAME, parameters.rename_token_limit),
-    (parameters.TOKEN_LIMIT, parameters.lower_token_limit(TOKEN_LIMITS)),
-    (parameters.LONG_IDENTIFIER, parameters.shorten_identifiers(IDENTIFIERS)),
-    (thinking.THINKING_TYPE, thinking.fit_thinking_type(EFFORT, TOKEN_LIMITS)),
-    (thinking.THINKS_ALWAYS, thinking.drop_off_switch),
-    (thinking.FORCED_CHOICE, thinking.turn_off_for_forced_choice),
-    (thinking.BUDGET_TOO_LARGE, thinking.cap_budget(_BUDGETS)),
-    (thinking.BUDGET_EXCEEDS_LIMIT, thinking.lower_budget(TOKEN_LIMITS)),
-    (parameters.SAMPLING_WITH_THINKING, parameters.drop_sampling_with_thinking),
-    (thinking.EFFORT_REFUSED, thinking.fit_effort(EFFORTS)),
+HISTORY_PASSES: tuple[HistoryStep, ...] = (
+    step(conversation.LONE_SURROGATE, conversation.replace_lone_surrogates, LONE_SURROGATES),
+    step(
+        conversation.DEVELOPER_ROLE,
+        conversation.rename_instructions("messages"),
+        *conversation.INSTRUCTIONS,
+    ),
+    step(cache_marks.CACHE_CONTROL, cache_marks.strip_cache_control, "cache_control"),
+    step(conversation.UNVERIFIED_REASONING, drop_reasoning_details, *_SIGNED_REASONING),
+    step(
+        conversation.REPEATED_CALL_ID,
+        conversation.separate_call_ids(calls_and_results),
+        "tool_calls",
+    ),
+    step(
+        conversation.INVALID_ARGUMENTS,
+        conversation.complete_arguments(call_arguments, as_text=True),
+        "tool_calls",
+    ),
+    step(RESULT_WITHOUT_CALL, drop_orphan_results, "tool"),
+    step(RESULTS_NOT_FIRST, put_results_first, "tool"),
+    step(CALL_WITHOUT_RESULT, add_missing_results, "tool_calls"),
+    step(EMPTY_MESSAGE, drop_empty_messages, "assistant"),
+    step(conversation.PREFILL, end_with_user_message, "assistant"),
+    step(REASONING_MISSING, fill_reasoning_of_calls, "tool_calls"),
+    step(REASONING_NOT_PASSED_BACK, fill_all_reasoning, "tool_calls"),
+    step(parameters.CALL_ID, parameters.adapt_call_ids(call_ids), "tool_calls", "tool"),
+    step(cache_marks.TOO_MANY_CACHE_MARKS, cache_marks.drop_surplus_marks, "cache_control"),
+    step(cache_marks.CACHE_MARK_ORDER, cache_marks.order_marks, "cache_control"),
+    *image_passes(images, "image_url"),
+    step(parameters.SAMPLING_PAIR, parameters.drop_sampling_pair, "top_p"),
+    step(parameters.SAMPLING_REFUSED, parameters.drop_refused_sampling, "temperature"),
+    step(parameters.SAMPLING_UNSUPPORTED, parameters.drop_sampling, *parameters.SAMPLING),
+    step(parameters.TOKEN_LIMIT_NAME, parameters.rename_token_limit, *last_steps(TOKEN_LIMITS)),
+    step(
+        parameters.TOKEN_LIMIT,
+        parameters.lower_token_limit(TOKEN_LIMITS),
+        *last_steps(TOKEN_LIMITS),
+    ),
+    step(
+        parameters.LONG_IDENTIFIER,
+        parameters.shorten_identifiers(IDENTIFIERS),
+        *last_steps(IDENTIFIERS),
+    ),
+    step(thinking.THINKING_TYPE, thinking.fit_thinking_type(EFFORT, TOKEN_LIMITS), "thinking"),
+    step(thinking.THINKS_ALWAYS, thinking.drop_off_switch, "thinking", "enable_thinking"),
+    step(thinking.FORCED_CHOICE, thinking.turn_off_for_forced_choice, "tool_choice"),
+    step(thinking.BUDGET_TOO_LARGE, thinking.cap_budget(_BUDGETS), *last_steps(_BUDGETS)),
+    step(thinking.BUDGET_EXCEEDS_LIMIT, thinking.lower_budget(TOKEN_LIMITS), "thinking"),
+    step(parameters.SAMPLING_WITH_THINKING, parameters.drop_sampling_with_thinking, "thinking"),
+    step(thinking.EFFORT_REFUSED, thinking.fit_effort(EFFORTS), *last_steps(EFFORTS)),
 )
 """In order: results are completed before empty messages are dropped. The passes on images run after
 those that add or remove messages, since rejections contain their places."""

@@ -86,6 +86,9 @@ def tool_mentions(request: Mapping[str, Any]) -> Iterator[Mention]:
         yield from mention_at(request, (*path, "custom"))
 
 
+MENTION_WORDS = frozenset({"tool_choice", "tool_calls", "function_call", "tool", "function"})
+
+
 def call_ids(request: dict[str, Any]) -> Iterator[tuple[Path, Any]]:
     """Yield the ids of calls and of their results."""
     for path, message in objects(request.get("messages"), ("messages",)):

@@ -25,6 +25,7 @@ GEMINI = Protocol(
     client_tools=request.client_tools,
     server_tool_names=request.server_tool_names,
     tool_mentions=request.tool_mentions,
+    mention_words=request.MENTION_WORDS,
     tool_choice=request.TOOL_CHOICE,
     schema_form=request.SCHEMA_FORM,
     history_passes=HISTORY_PASSES,

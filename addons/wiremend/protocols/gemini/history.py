@@ -25,9 +25,10 @@ from wiremend.protocols.base.history import (
 from wiremend.protocols.base.message_rules import conversation, thinking
 from wiremend.protocols.base.message_rules.images import image_passes
 from wiremend.protocols.base.names import WireProtocol
-from wiremend.protocols.base.protocol import HistoryPass
+from wiremend.protocols.base.protocol import HistoryStep, step
 from wiremend.protocols.base.tools import value_at
 from wiremend.protocols.base.traits import MessageTraits
+from wiremend.protocols.base.words import BLANK, LONE_SURROGATES, last_steps
 from wiremend.protocols.gemini.request import (
     BUDGETS,
     EFFORTS,
@@ -343,20 +344,24 @@ def _error_for(call: dict[str, Any]) -> dict[str, Any]:
     return {"functionResponse": {**named, "response": {"error": NO_RESULT}}}
 
 
-HISTORY_PASSES: tuple[tuple[Rule, HistoryPass], ...] = (
-    (conversation.LONE_SURROGATE, conversation.replace_lone_surrogates),
-    (conversation.UNVERIFIED_REASONING, replace_signatures),
-    (EMPTY_TEXT, drop_empty_text),
-    (RESULT_WITHOUT_CALL, drop_orphan_results),
-    (CALL_WITHOUT_RESULT, add_missing_results),
-    (EMPTY_MESSAGE, drop_empty_messages),
-    (conversation.PREFILL, end_with_user_content),
-    (THOUGHT_SIGNATURE_MISSING, mark_unsigned_calls),
-    *image_passes(images),
-    (parameters.TOKEN_LIMIT, parameters.lower_token_limit(TOKEN_LIMITS)),
-    (thinking.THINKS_ALWAYS, drop_zero_budget),
-    (thinking.BUDGET_TOO_LARGE, thinking.cap_budget(BUDGETS)),
-    (thinking.EFFORT_REFUSED, thinking.fit_effort(EFFORTS)),
+HISTORY_PASSES: tuple[HistoryStep, ...] = (
+    step(conversation.LONE_SURROGATE, conversation.replace_lone_surrogates, LONE_SURROGATES),
+    step(conversation.UNVERIFIED_REASONING, replace_signatures, *_SIGNATURES),
+    step(EMPTY_TEXT, drop_empty_text, BLANK),
+    step(RESULT_WITHOUT_CALL, drop_orphan_results, *_RESPONSES),
+    step(CALL_WITHOUT_RESULT, add_missing_results, *_CALLS),
+    step(EMPTY_MESSAGE, drop_empty_messages, "contents"),
+    step(conversation.PREFILL, end_with_user_content, "model"),
+    step(THOUGHT_SIGNATURE_MISSING, mark_unsigned_calls, *_CALLS),
+    *image_passes(images, *_MEDIA),
+    step(
+        parameters.TOKEN_LIMIT,
+        parameters.lower_token_limit(TOKEN_LIMITS),
+        *last_steps(TOKEN_LIMITS),
+    ),
+    step(thinking.THINKS_ALWAYS, drop_zero_budget, *last_steps(BUDGETS)),
+    step(thinking.BUDGET_TOO_LARGE, thinking.cap_budget(BUDGETS), *last_steps(BUDGETS)),
+    step(thinking.EFFORT_REFUSED, thinking.fit_effort(EFFORTS), *last_steps(EFFORTS)),
 )
 """In order: passes that may leave a content empty run before the one that handles those. The passes
 on images run after those that add or remove contents, since rejections contain their places."""

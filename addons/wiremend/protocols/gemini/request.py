@@ -183,6 +183,9 @@ def tool_mentions(request: Mapping[str, Any]) -> Iterator[Mention]:
                     yield (*path, key, index), name
 
 
+MENTION_WORDS = frozenset((*_PARTS, *_ALLOWED_NAMES))
+
+
 def _mode_configs(request: Mapping[str, Any]) -> tuple[Path, ...]:
     wrapper = request_path(request)
     return tuple(

@@ -21,8 +21,9 @@ from wiremend.protocols.base.message_rules import conversation, thinking
 from wiremend.protocols.base.message_rules.images import image_passes
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.openai import IDENTIFIERS
-from wiremend.protocols.base.protocol import HistoryPass
+from wiremend.protocols.base.protocol import HistoryStep, step
 from wiremend.protocols.base.traits import MessageTraits
+from wiremend.protocols.base.words import LONE_SURROGATES, last_steps
 from wiremend.protocols.responses.request import (
     TOKEN_LIMITS,
     call_arguments,
@@ -263,23 +264,41 @@ def _is_of_model(item: dict[str, Any]) -> bool:
     return item.get("role") == "assistant" or (kind != "message" and not kind.endswith("_output"))
 
 
-HISTORY_PASSES: tuple[tuple[Rule, HistoryPass], ...] = (
-    (conversation.LONE_SURROGATE, conversation.replace_lone_surrogates),
-    (conversation.DEVELOPER_ROLE, conversation.rename_instructions("input")),
-    (FOREIGN_ITEM_ID, drop_foreign_ids),
-    (ITEM_NOT_STORED, drop_unstored_items),
-    (conversation.UNVERIFIED_REASONING, drop_encrypted_reasoning),
-    (ORPHAN_REASONING, drop_orphan_reasoning),
-    (conversation.REPEATED_CALL_ID, drop_repeated_items),
-    (conversation.REPEATED_CALL_ID, conversation.separate_call_ids(calls_and_results)),
-    (conversation.INVALID_ARGUMENTS, conversation.complete_arguments(call_arguments, as_text=True)),
-    (RESULT_WITHOUT_CALL, drop_orphan_results),
-    (CALL_WITHOUT_RESULT, add_missing_results),
-    (parameters.CALL_ID, parameters.adapt_call_ids(call_ids)),
-    *image_passes(images),
-    (parameters.SAMPLING_REFUSED, parameters.drop_refused_sampling),
-    (parameters.TOKEN_LIMIT, parameters.lower_token_limit(TOKEN_LIMITS)),
-    (parameters.LONG_IDENTIFIER, parameters.shorten_identifiers(IDENTIFIERS)),
-    (thinking.EFFORT_REFUSED, thinking.fit_effort((("reasoning", "effort"),))),
+HISTORY_PASSES: tuple[HistoryStep, ...] = (
+    step(conversation.LONE_SURROGATE, conversation.replace_lone_surrogates, LONE_SURROGATES),
+    step(
+        conversation.DEVELOPER_ROLE,
+        conversation.rename_instructions("input"),
+        *conversation.INSTRUCTIONS,
+    ),
+    step(FOREIGN_ITEM_ID, drop_foreign_ids, "id"),
+    step(ITEM_NOT_STORED, drop_unstored_items, "id"),
+    step(conversation.UNVERIFIED_REASONING, drop_encrypted_reasoning, "reasoning"),
+    step(ORPHAN_REASONING, drop_orphan_reasoning, "reasoning"),
+    step(conversation.REPEATED_CALL_ID, drop_repeated_items, "id"),
+    step(
+        conversation.REPEATED_CALL_ID, conversation.separate_call_ids(calls_and_results), "call_id"
+    ),
+    step(
+        conversation.INVALID_ARGUMENTS,
+        conversation.complete_arguments(call_arguments, as_text=True),
+        "function_call",
+    ),
+    step(RESULT_WITHOUT_CALL, drop_orphan_results, *OUTPUT_OF.values()),
+    step(CALL_WITHOUT_RESULT, add_missing_results, *OUTPUT_OF),
+    step(parameters.CALL_ID, parameters.adapt_call_ids(call_ids), "call_id"),
+    *image_passes(images, "input_image"),
+    step(parameters.SAMPLING_REFUSED, parameters.drop_refused_sampling, "temperature"),
+    step(
+        parameters.TOKEN_LIMIT,
+        parameters.lower_token_limit(TOKEN_LIMITS),
+        *last_steps(TOKEN_LIMITS),
+    ),
+    step(
+        parameters.LONG_IDENTIFIER,
+        parameters.shorten_identifiers(IDENTIFIERS),
+        *last_steps(IDENTIFIERS),
+    ),
+    step(thinking.EFFORT_REFUSED, thinking.fit_effort((("reasoning", "effort"),)), "effort"),
 )
 """The passes, in order."""

@@ -78,6 +78,9 @@ def tool_mentions(request: Mapping[str, Any]) -> Iterator[Mention]:
             yield from mention_in(path, item)
 
 
+MENTION_WORDS = frozenset({"tool_choice", "function_call", "custom_tool_call"})
+
+
 def call_ids(request: dict[str, Any]) -> Iterator[tuple[Path, Any]]:
     """Yield the ids of calls and outputs; none if the provider stores a part of the history."""
     if request.get("previous_response_id") or request.get("conversation"):

@@ -155,7 +155,7 @@ DEVELOPER_ROLE = Rule(
 
 CONTINUE = "Continue."
 """The text of a user message behind a prefilled answer."""
-_INSTRUCTIONS = ("developer", "system")
+INSTRUCTIONS = ("developer", "system")
 _SURROGATE = linear_pattern(rb"\\u[dD][89a-fA-F]")
 _ESCAPE = linear_pattern(rb"\\(?:u([0-9a-fA-F]{4})|.)")
 
@@ -353,7 +353,7 @@ def rename_instructions(list_key: str) -> HistoryPass:
         role = traits.instructions_role
         for path, message in objects(r.get(list_key), (list_key,)):
             old = message.get("role")
-            is_other = old in _INSTRUCTIONS and old != role
+            is_other = old in INSTRUCTIONS and old != role
             if old == "system" and role == "developer":
                 is_other = False  # every model with `developer` accepts `system`
             if is_other and notes.note(

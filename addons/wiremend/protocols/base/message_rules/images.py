@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wiremend.protocols.base.names import WireProtocol
-from wiremend.protocols.base.protocol import HistoryPass
+from wiremend.protocols.base.protocol import HistoryStep, step
 from wiremend.protocols.base.traits import MessageTraits
 from wiremend.rules.rule import BodyPlace, Notes, Rule
 from wiremend.text import json_value
@@ -139,7 +139,7 @@ def data_url_length(url: Any) -> int | None:
     return len(url) - url.find(",", 0, 200) - 1
 
 
-def image_passes(images_of: ImagesOf) -> tuple[tuple[Rule, HistoryPass], ...]:
+def image_passes(images_of: ImagesOf, *words: str) -> tuple[HistoryStep, ...]:
     """Create the passes over the images that `images_of` finds, each with its rule."""
 
     def unsupported(r: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes) -> None:
@@ -164,10 +164,10 @@ def image_passes(images_of: ImagesOf) -> tuple[tuple[Rule, HistoryPass], ...]:
         _replace(images, edits, notes, IMAGE_REFUSED, _REFUSED)
 
     return (
-        (IMAGES_UNSUPPORTED, unsupported),
-        (IMAGE_REFUSED, refused),
-        (IMAGE_TOO_LARGE, too_large),
-        (TOO_MANY_IMAGES, too_many),
+        step(IMAGES_UNSUPPORTED, unsupported, *words),
+        step(IMAGE_REFUSED, refused, *words),
+        step(IMAGE_TOO_LARGE, too_large, *words),
+        step(TOO_MANY_IMAGES, too_many, *words),
     )
 
 

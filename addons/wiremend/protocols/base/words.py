@@ -1,0 +1,61 @@
+"""The words of a request: which members, types and roles occur in it.
+
+Almost every pass over a request concerns something that most requests do not contain, such as
+images or marks for the cache. One traversal finds the words of a request, and only the passes that
+concern one of them run.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from wiremend.text.json_edits import Path
+
+BLANK = ""
+"""The word for a text, list or object that is empty, or a text of white space only."""
+LONE_SURROGATES = "\ud800"
+"""The word for a text that may contain half of a surrogate pair."""
+_TOOLS = "tools"
+
+
+def words_of(value: Any) -> frozenset[str]:
+    """Return the words of a parsed request.
+
+    They are the names of all members, and the values of `type` and `role`. Of a tool's definition
+    only its own members are included, and those of its `function`. Strings in lists are not.
+
+    Iterative: values may nest deeply.
+    """
+    words: set[str] = set()
+    waiting: list[Any] = [value]
+    while waiting:
+        value = waiting.pop()
+        if not value:
+            words.add(BLANK)
+        elif isinstance(value, list):
+            waiting += [item for item in value if isinstance(item, dict | list)]
+        elif isinstance(value, dict):
+            words.update(value)
+            for name, item in value.items():
+                if isinstance(item, str):
+                    if name in ("type", "role"):
+                        words.add(item)
+                    elif not item or (item[0].isspace() and item.isspace()):
+                        words.add(BLANK)
+                elif isinstance(item, dict | list):
+                    if name == _TOOLS:
+                        _add_tools(words, item)
+                    else:
+                        waiting.append(item)
+    return frozenset(words)
+
+
+def _add_tools(words: set[str], tools: Any) -> None:
+    entries = [tool for tool in tools if isinstance(tool, dict)]
+    words.update(*entries)
+    if "function" in words:
+        words.update(*[f for tool in entries if isinstance(f := tool.get("function"), dict)])
+
+
+def last_steps(paths: Iterable[Path]) -> frozenset[str]:
+    """Return the words of which a request with a value at one of these paths contains one."""
+    return frozenset(str(path[-1]) for path in paths)
