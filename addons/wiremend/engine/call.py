@@ -9,7 +9,7 @@ from wiremend.engine.health import CallHealth
 from wiremend.engine.retry import RetryPolicy
 from wiremend.engine.settings import Heartbeat, Timeouts
 from wiremend.engine.translation.answers import TargetTranslation
-from wiremend.protocols.base.document import OutgoingRequest, copier
+from wiremend.protocols.base.document import OutgoingRequest
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.base.repairer import StreamContext
 from wiremend.protocols.base.traits import FieldChanges
@@ -17,7 +17,7 @@ from wiremend.routing.limits import NO_CHANGES, LimitChanges
 from wiremend.routing.provider_keys import CallKeys
 from wiremend.rules.containment import Fault
 from wiremend.rules.rule import Finding
-from wiremend.value_class import value_class
+from wiremend.value_class import copier, value_class
 
 _changed = copier(StreamContext)
 

@@ -33,7 +33,7 @@ from wiremend.engine.unrepaired.fire_and_forget import Acknowledgement
 from wiremend.engine.unrepaired.passing import PassingMachine
 from wiremend.engine.unrepaired.reporting import ReportingMachine
 from wiremend.held_memory import CallMemory
-from wiremend.protocols.base.document import OutgoingRequest, copier
+from wiremend.protocols.base.document import OutgoingRequest
 from wiremend.protocols.base.protocol import RequestFacts
 from wiremend.protocols.base.repairer import StreamContext
 from wiremend.protocols.base.traits import FieldChanges, TargetTraits
@@ -49,7 +49,7 @@ from wiremend.routing.shape import CallShape, ends_in_tool_result
 from wiremend.routing.translation import RoutedRequest, route
 from wiremend.rules.rule import BodyPlace, CallPlace, Finding, Notes
 from wiremend.translate.returned_state import has_envelopes, without_envelopes
-from wiremend.value_class import value_class
+from wiremend.value_class import copier, value_class
 
 ONE_ATTEMPT = RetryPolicy(attempts=1)
 CONCERNS_ANY_CALL = frozenset(Feature) - {Feature.ACKNOWLEDGE, Feature.ROUTE}
@@ -79,6 +79,7 @@ class Planning:
 type Step = Callable[[Call, Planning], Call]
 
 _changed = copier(Call)
+_changed_context = copier(StreamContext)
 
 
 def plan_call(
@@ -228,10 +229,10 @@ def _routed(call: Call, planning: Planning) -> Call:
     call = with_translations(call, received, facts, routed, disabled)
     if call.refusal is not None:
         return call
-    return replace(
+    return _changed(
         call,
         requests=tuple(it.request for it in routed if not it.is_refused),
-        context=replace(
+        context=_changed_context(
             call.context,
             shown_model=requested,
             model=requested,

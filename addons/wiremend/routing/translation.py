@@ -5,7 +5,7 @@ others, such as `anthropic-beta`, belong to the client's protocol.
 """
 
 from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from wiremend.protocols.base.document import Headers, OutgoingRequest, RequestDocument
 from wiremend.protocols.base.middle.state import Origin
@@ -22,6 +22,7 @@ from wiremend.rules.rule import Notes
 from wiremend.targets.registry import session_header_at, traits_of, translation_traits
 from wiremend.translate.answer import Direction
 from wiremend.translate.request import TranslatedRequest, translate_request
+from wiremend.value_class import value_class
 
 _KEPT_HEADERS = frozenset(
     {
@@ -52,7 +53,7 @@ _NO_OBJECT = make_error(
 type TraitsOf = Callable[[WireProtocol, ProviderAddress, str], TranslationTraits]
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class RoutedRequest:
     """The request for one target."""
 

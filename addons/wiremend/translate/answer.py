@@ -1,7 +1,6 @@
 """An answer of a provider, translated into the protocol of the client."""
 
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
 from typing import Any
 from typing import Protocol as Interface
 
@@ -17,9 +16,10 @@ from wiremend.translate.code_fence import WithoutFence
 from wiremend.translate.errors import translated_error
 from wiremend.translate.rules import note_losses
 from wiremend.translate.think_tags import ThinkTags
+from wiremend.value_class import value_class
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Direction:
     """The two protocols of a translated call."""
 
@@ -47,7 +47,7 @@ class _Filter(Interface):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class _Frame:
     """What surrounds the texts of a run for the client."""
 

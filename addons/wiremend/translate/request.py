@@ -1,7 +1,7 @@
 """A request, translated for a provider of another protocol."""
 
 from collections.abc import Mapping, Set
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
 from typing import Any
 
@@ -15,9 +15,10 @@ from wiremend.rules.rule import BodyPlace, Finding, Notes
 from wiremend.translate.own_members import report_own
 from wiremend.translate.rules import REFUSED, note_losses
 from wiremend.translate.settle import settled
+from wiremend.value_class import value_class
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class TranslatedRequest:
     """The request for the provider, or the reason why there is none."""
 

@@ -30,6 +30,9 @@ from wiremend.protocols.base.middle.conversation import (
 from wiremend.protocols.base.middle.losses import Losses, LossKind
 from wiremend.protocols.base.middle.wording import NO_RESULT
 from wiremend.text.json_value import is_blank
+from wiremend.value_class import copier
+
+_changed = copier(Conversation)
 
 
 def settled(conversation: Conversation, losses: Losses) -> Conversation:
@@ -39,7 +42,7 @@ def settled(conversation: Conversation, losses: Losses) -> Conversation:
     while head < len(turns) and turns[head].role in AUTHORITIES:
         head += 1
     system = [part for turn in turns[:head] for part in turn.parts if isinstance(part, Text)]
-    return replace(
+    return _changed(
         conversation,
         system=(*filter(_is_kept, conversation.system), *system),
         turns=tuple(_Pairing(turns[head:], losses).turns()),

@@ -1,7 +1,6 @@
 """Translating the answers of a target that has another protocol than the client."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 
 from wiremend.engine.actions import Head
 from wiremend.protocols.base.middle.interface import AnswerContext
@@ -15,14 +14,16 @@ from wiremend.rules.rule import Finding
 from wiremend.text import json_value
 from wiremend.translate.answer import Direction, StreamTranslation, translate_body
 from wiremend.translate.errors import translated_error
+from wiremend.value_class import copier, value_class
 
 _KEPT_HEADERS = (b"request-id", b"x-request-id", b"retry-after")
 """Headers of a provider's answer that mean the same in every protocol."""
 _TOO_LARGE = own_error("An event of the provider is too large to be translated.", type="api_error")
+_changed_answer = copier(AnswerContext)
 _FAULT = own_error("wiremend failed to translate the provider's answer.", type="api_error")
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class TargetTranslation:
     """How the answers of one target are translated."""
 
@@ -43,7 +44,8 @@ class TargetTranslation:
 
     def with_answer(self, answer_id: str, created: int) -> "TargetTranslation":
         """Return the translation of the answer with this id and time, in seconds since 1970."""
-        return replace(self, answer=replace(self.answer, answer_id=answer_id, created=created))
+        answer = _changed_answer(self.answer, answer_id=answer_id, created=created)
+        return TargetTranslation(self.direction, self.context, answer, self.findings, self.is_array)
 
     def stream(self, repair: StreamRepair, faults: list[Fault]) -> "TranslatedRepair":
         """Return the translation of an event stream, behind its repair."""

@@ -20,6 +20,9 @@ from wiremend.routing.translation import RoutedRequest
 from wiremend.rules.rule import Finding
 from wiremend.translate.answer import folded
 from wiremend.translate.local_answers import unavailable_search, write_answer
+from wiremend.value_class import copier
+
+_changed = copier(Call)
 
 
 def with_translations(
@@ -64,7 +67,7 @@ def with_translations(
     )
     # An answer can be translated only once it is known to be one, and not an error inside a 200.
     is_translated = any(target.translation is not None for target in targets)
-    return replace(
+    return _changed(
         call,
         findings=tuple(findings),
         targets=targets,

@@ -6,18 +6,19 @@ members that only Gemini has. It is no loss for other protocols.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from wiremend.protocols.base.middle.content import Own, own_fields
 from wiremend.protocols.base.middle.members import Members
 from wiremend.protocols.base.names import WireProtocol
+from wiremend.value_class import value_class
 
 _G = WireProtocol.GEMINI
 _NOTHING: Mapping[str, Any] = {}
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class OwnForm(Own):
     """Members that only Gemini has, and the original form of others."""
 

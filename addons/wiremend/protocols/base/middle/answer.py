@@ -9,7 +9,7 @@ runs before it: streams follow the grammar of the provider's protocol.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Any
 
@@ -18,9 +18,10 @@ from wiremend.protocols.base.middle.state import State
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.provider_error import ProviderError
 from wiremend.protocols.base.usage import Usage
+from wiremend.value_class import value_class
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Start:
     """The first event."""
 
@@ -31,7 +32,7 @@ class Start:
     own: Own | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class PartStart:
     """A part begins. What its deltas contain is empty in it; all else is final.
 
@@ -43,7 +44,7 @@ class PartStart:
     part: Part
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class PartDelta:
     """More text of a part: its text, its reasoning, or the arguments of a call."""
 
@@ -51,7 +52,7 @@ class PartDelta:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class PartState:
     """The state of a part; the last one counts. It may come at any time before the part ends."""
 
@@ -59,7 +60,7 @@ class PartState:
     state: State
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class PartCitation:
     """A source of a text part."""
 
@@ -67,7 +68,7 @@ class PartCitation:
     citation: Citation
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class PartEnd:
     """A part is complete."""
 
@@ -76,7 +77,7 @@ class PartEnd:
     """Members that came with the end of the part."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class UsageCounts:
     """The counts so far; they replace those of earlier events, except where they are None."""
 
@@ -105,7 +106,7 @@ CUT_REASONS = frozenset({StopReason.LIMIT, StopReason.WINDOW, StopReason.REFUSED
 """Reasons with which the last part may end anywhere, also inside the arguments of a call."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Stop:
     """The answer is complete, except for counts that may follow."""
 
@@ -117,7 +118,7 @@ class Stop:
     own: Own | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class OwnEvent:
     """An event that only one protocol has. Other protocols do not write it."""
 
@@ -126,14 +127,14 @@ class OwnEvent:
     data: Mapping[str, Any] = field(hash=False)
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Failure:
     """The answer ends in an error."""
 
     error: ProviderError
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class End:
     """The answer is complete."""
 

@@ -1,16 +1,17 @@
 """The parts of messages, in requests and in answers."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Any
 
 from wiremend.protocols.base.middle.state import State
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.text.json_edits import Path
+from wiremend.value_class import value_class
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Own:
     """Members of a JSON object that only its own protocol has.
 
@@ -30,7 +31,7 @@ def own_fields(own: Own | None, protocol: WireProtocol) -> Mapping[str, Any]:
     return own.of(protocol) if own is not None else {}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value_class(kw_only=True)
 class Placed:
     """What every value of the middle form can have."""
 
@@ -40,7 +41,7 @@ class Placed:
     """The path in the body that it was read from, for findings; empty in answers."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Citation(Placed):
     """A source of a text. Locations in documents of the request are in `own` alone."""
 
@@ -49,7 +50,7 @@ class Citation(Placed):
     cited_text: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Text(Placed):
     """Text of any role."""
 
@@ -64,14 +65,14 @@ class Text(Placed):
     """Whether the client means it for its own provider alone: Claude Code's billing line."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Refusal(Placed):
     """Text with which the model refuses to answer."""
 
     text: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Thinking(Placed):
     """Reasoning of the model.
 
@@ -84,7 +85,7 @@ class Thinking(Placed):
     """What the provider requires with it in the next turn: a signature, encrypted content …"""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Base64Source:
     """The bytes of a medium, in the standard alphabet of Base64."""
 
@@ -92,7 +93,7 @@ class Base64Source:
     data: str
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class UrlSource:
     """An address that the provider fetches; never a `data:` URL, which is a `Base64Source`."""
 
@@ -100,14 +101,14 @@ class UrlSource:
     media_type: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class TextSource:
     """A document that is plain text."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class FileSource:
     """A file that was uploaded to one provider, by its id; no other provider has it."""
 
@@ -126,7 +127,7 @@ class MediaKind(StrEnum):
     VIDEO = "video"
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Media(Placed):
     """An image, a document, or another medium."""
 
@@ -152,7 +153,7 @@ class CallKind(StrEnum):
     `arguments` is JSON: Anthropic's `input`, or the `action` of Responses."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Call(Placed):
     """A call of a tool that the client runs."""
 
@@ -169,7 +170,7 @@ class Call(Placed):
     """State of the provider that is bound to this call (Gemini's `thoughtSignature`)."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Result(Placed):
     """The result of a call, in the turn after it."""
 
@@ -186,7 +187,7 @@ class Result(Placed):
     """Whether the content was one string rather than a list of parts."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class ServerCall(Placed):
     """A call that the provider runs itself. `own` contains the rest of the object."""
 
@@ -196,7 +197,7 @@ class ServerCall(Placed):
     arguments: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class ServerResult(Placed):
     """The result of a call that the provider ran. `own` contains the object."""
 
@@ -207,7 +208,7 @@ class ServerResult(Placed):
     error: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Opaque(Placed):
     """A part that only one protocol has; `own` contains the whole object."""
 

@@ -1,13 +1,14 @@
 """A request in the middle form."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Any
 
 from wiremend.protocols.base.middle.content import Call, Own, Part, Placed, Text
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.text.json_edits import Path
+from wiremend.value_class import value_class
 
 
 class Role(StrEnum):
@@ -22,7 +23,7 @@ class Role(StrEnum):
 AUTHORITIES = frozenset({Role.SYSTEM, Role.DEVELOPER})
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Turn(Placed):
     """A message, in its place.
 
@@ -49,7 +50,7 @@ class ToolKind(StrEnum):
     """Run by the provider: web search …"""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Tool(Placed):
     """A tool that the model may call. `own` contains the other members of its definition."""
 
@@ -72,7 +73,7 @@ class Tool(Placed):
     there as opaque content, so the same protocol does not list the tool again."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Namespace(Placed):
     """A namespace of tools, in Responses."""
 
@@ -88,7 +89,7 @@ class ChoiceMode(StrEnum):
     NONE = "none"
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class ToolName:
     """The name of a tool in a choice."""
 
@@ -97,7 +98,7 @@ class ToolName:
     kind: ToolKind = ToolKind.FUNCTION
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class ToolChoice(Placed):
     """Which tools the model may or must call."""
 
@@ -116,7 +117,7 @@ class FormatKind(StrEnum):
     SCHEMA = "json_schema"
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class OutputFormat(Placed):
     """Structured output."""
 
@@ -137,7 +138,7 @@ class ThinkingMode(StrEnum):
     """The model decides for each turn."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Reasoning(Placed):
     """What the request says about reasoning."""
 
@@ -151,7 +152,7 @@ class Reasoning(Placed):
     """Whether the client wants to read the reasoning or its summary; None: not given."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value_class(kw_only=True)
 class Parameters:
     """Numbers and limits. None: not given."""
 
@@ -167,7 +168,7 @@ class Parameters:
     """Whether the model may call several tools in one turn."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Need:
     """A member of a request without which it means something else.
 
@@ -181,7 +182,7 @@ class Need:
     path: Path = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value_class(kw_only=True)
 class Conversation:
     """A request, independent of its protocol."""
 

@@ -14,6 +14,7 @@ from wiremend.protocols.base.middle.state import Origin
 from wiremend.protocols.base.middle.target import Target
 from wiremend.protocols.base.provider_error import ProviderError
 from wiremend.text import sse
+from wiremend.value_class import value_class
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class SentTool:
     passed as they are."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class WrittenRequest:
     """A request for a provider."""
 
@@ -39,7 +40,7 @@ class WrittenRequest:
     """The tools whose name or form differs from the client's, by the name that was sent."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class AnswerContext:
     """The facts of a call that the writers and readers of its answer use."""
 

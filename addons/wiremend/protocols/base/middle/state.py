@@ -12,11 +12,12 @@ never trusted: a forged, cut or inflated envelope is read as no state.
 import base64
 import binascii
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.text import json_value
+from wiremend.value_class import value_class
 
 PREFIX = "wm1."
 MAGIC = b"wm1\x00"
@@ -29,7 +30,7 @@ LIMIT_BYTES = 256 * 1024
 """The maximum size of the JSON in an envelope. Larger state is not carried, nor opened."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Origin:
     """Who issued a state, and may be shown it."""
 
@@ -38,7 +39,7 @@ class Origin:
     model: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class State:
     """State of a provider. Frozen by convention: `payload` is not modified."""
 

@@ -8,6 +8,7 @@ from wiremend.protocols.base.middle.content import MediaKind
 from wiremend.protocols.base.middle.state import Origin
 from wiremend.protocols.base.name_limits import NameLimit
 from wiremend.protocols.base.traits import CallIdLimit
+from wiremend.value_class import value_class
 
 FUNCTION_NAMES = NameLimit("a-zA-Z0-9_-", "a-zA-Z0-9_-", 64)
 """The names of functions that every provider of Chat Completions and Responses takes."""
@@ -88,7 +89,7 @@ class TranslationTraits:
     """Anthropic and Chat Completions: the number of own `cache_control` marks that are set."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value_class(kw_only=True)
 class Target:
     """Where a translated request is sent."""
 
