@@ -8,9 +8,11 @@ from wiremend.body_secrets import (
     credentials_in,
     issued_secrets,
     issues_keys,
+    secrets_in_content,
     secrets_in_request,
     without_credentials,
 )
+from wiremend.protocols.base.document import RequestBody
 from wiremend.rules.rule import BodyPlace
 
 TOKEN = "mcp-0123456789"
@@ -108,9 +110,31 @@ def test_credentials_of_the_clients_own_provider_are_found_and_removed(
     found = credentials_in(fields)
     assert [str(BodyPlace(credential.path)) for credential in found] == places
     assert TOKEN in secrets_in_request("/v1/messages", JSON, body)
+    assert secrets_in_content(RequestBody(body)) == secrets_in_request("/", JSON, body)
     edits = without_credentials(body, fields)
     assert edits is not None
     assert json.loads(edits.apply()) == left
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"api_key": TOKEN},
+        {"apiKey": TOKEN},
+        {"extra_headers": {"x": TOKEN}},
+        {"provider_options": {"gateway": {"byok": {"a": [{"apiKey": TOKEN}]}}}},
+        {"mcpServers": [{"authorization_token": TOKEN}]},
+        {"tools": [{"mcp_servers": [{"headers": {"x": TOKEN}}]}]},
+        {"tools": [{"type": "mcp", "authorization_token": TOKEN}]},
+        {"tools": [{"type": "mcp", "url": f"https://h/?api_key={TOKEN}"}]},
+        {"tools": [{"type": "mcp", "server_url": f"https://h/?api_key={TOKEN}"}]},
+        {"tools": [{"container": {"network_policy": {"domain_secrets": [{"value": TOKEN}]}}}]},
+        {"requests": [{"params": {"tools": [{"type": "mcp", "headers": {"x": TOKEN}}]}}]},
+    ],
+    ids=str,
+)
+def test_each_member_with_a_credential_is_looked_at(fields: dict[str, Any]) -> None:
+    assert TOKEN in secrets_in_content(RequestBody(json.dumps(fields).encode()))
 
 
 def test_the_name_of_a_secret_is_not_redacted() -> None:
@@ -137,6 +161,7 @@ def test_a_body_without_credentials_is_left_alone(fields: dict[str, Any]) -> Non
     body = json.dumps(fields).encode()
     assert without_credentials(body, fields) is None
     assert secrets_in_request("/v1/messages", JSON, body) == frozenset()
+    assert secrets_in_content(RequestBody(body)) == frozenset()
 
 
 @pytest.mark.parametrize(

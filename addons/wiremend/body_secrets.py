@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
+from wiremend.protocols.base.document import RequestBody
 from wiremend.secrets import (
     REDACTED,
     is_secret_parameter,
@@ -43,6 +44,12 @@ _CREDENTIAL_FIELDS = ("authorization_token", "authorization", "headers")
 _ADDRESS_FIELDS = ("url", "server_url")
 _SERVER_LISTS = ("mcp_servers", "mcpServers")
 _TRANSPORTS = ("streamableHttpTransport", "streamable_http_transport")
+_WORDS = frozenset(
+    {*_SERVER_LISTS, *_CREDENTIAL_FIELDS, *_ADDRESS_FIELDS}
+    | {*_OWN_FIELDS, *_OPTIONS, *_CONTAINERS}
+)
+"""A parsed call with such a credential contains one of these words: the members of requests and
+tools that are looked at first."""
 _KEY_ENDPOINT = text_pattern(
     r"[/_:.-](?:oauth2?|auth|tokens?|(?:api)?keys?|login|secrets?|credentials?|sessions?|device)"
     r"(?![^/_:.?-])",
@@ -115,6 +122,14 @@ def secrets_in_request(path: str, content_type: str, body: bytes) -> frozenset[s
     except ValueError:
         return frozenset()
     return secrets_in_call(fields) if isinstance(fields, dict) else frozenset()
+
+
+def secrets_in_content(content: RequestBody) -> frozenset[str]:
+    """Return the credentials in the body of a model call, in all their forms."""
+    fields = content.fields
+    if fields is None or _WORDS.isdisjoint(content.words):
+        return frozenset()
+    return secrets_in_call(fields)
 
 
 def secrets_in_call(fields: Mapping[str, Any]) -> frozenset[str]:

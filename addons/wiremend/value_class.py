@@ -28,16 +28,19 @@ def value_class[T](
 
 
 def copier[T](kind: type[T]) -> Callable[..., T]:
-    """Return a function that does what `dataclasses.replace` does, in half the time.
+    """Return a function that does what `dataclasses.replace` does, in a quarter of the time.
 
-    It copies instances of exactly this class, whose fields are all arguments of its constructor.
+    It copies instances of exactly this class, whose fields are all arguments of its constructor, in
+    their order.
     """
     names = tuple(field.name for field in fields(kind))  # type: ignore[arg-type]
+    places = {name: place for place, name in enumerate(names)}
     read = attrgetter(*names)
 
     def copy(original: T, **changes: Any) -> T:
-        values = dict(zip(names, read(original), strict=True))
-        values.update(changes)
-        return kind(**values)
+        values = list(read(original))
+        for name, value in changes.items():
+            values[places[name]] = value
+        return kind(*values)
 
     return copy

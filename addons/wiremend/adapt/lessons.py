@@ -135,6 +135,8 @@ class LessonBook:
 
     def of(self, provider: str, model: str) -> tuple[Lesson, ...]:
         """Return the lessons that apply to a target: configured ones first, then learnt ones."""
+        if not self._configured and not self._learnt:
+            return ()
         return tuple(
             placed.lesson
             for placed in (*self._configured, *self.learnt)

@@ -6,16 +6,13 @@ object. So a request that the target accepts keeps all its bytes.
 
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import replace
-from functools import partial
-from typing import Literal
 
 from wiremend.adapt.configured_fields import change_configured_fields
 from wiremend.adapt.learnable_traits import with_trait
 from wiremend.adapt.lessons import ABOUT_TOOLS, Lesson
 from wiremend.adapt.refused_betas import drop_refused_betas
 from wiremend.adapt.refused_fields import drop_refused_fields
-from wiremend.adapt.schemas import AcceptedSchemas, adapt_names_and_schemas
-from wiremend.adapt.tool_list import adapt_tool_list
+from wiremend.adapt.schemas import AcceptedTools, adapt_tools
 from wiremend.protocols.base.document import OutgoingRequest, RequestDocument
 from wiremend.protocols.base.history import adapt_history
 from wiremend.protocols.base.traits import TargetTraits
@@ -24,22 +21,19 @@ from wiremend.targets.registry import NAMES_BY_DIALECT
 from wiremend.value_class import value_class
 
 type Pass = Callable[[RequestDocument, TargetTraits, Notes], RequestDocument]
-type Subject = Literal["tools", "messages", "refusals", "configured"]
 
-PASSES: tuple[tuple[Subject, Pass], ...] = (
-    # T001-T004, T101-T107: tools without a name and references to them; the root of each schema
-    ("tools", adapt_tool_list),
-    # T005, T006, T201-T208: names, and schemas in the target's dialect
-    ("tools", adapt_names_and_schemas),
+PASSES: tuple[Pass, ...] = (
     # Q001-Q309: the protocol's passes over messages, then over parameters
-    ("messages", adapt_history),
+    adapt_history,
     # T303, T304: fields and header values that this target has refused
-    ("refusals", drop_refused_fields),
-    ("refusals", drop_refused_betas),
+    drop_refused_fields,
+    drop_refused_betas,
     # T306: what the user has configured, whatever the other passes did
-    ("configured", change_configured_fields),
+    change_configured_fields,
 )
-"""Every pass and its subject. Each receives the result of the one before it."""
+"""The passes after `adapt_tools`, in order. That one handles T001-T006, T101-T107 and T201-T208:
+tools without a name and references to them; the root of each schema; names, and schemas in the
+target's dialect."""
 
 
 @value_class
@@ -62,22 +56,20 @@ def adapt_request(
     lessons: Sequence[Lesson] = (),
     *,
     disabled: Set[str] = frozenset(),
-    accepted: AcceptedSchemas | None = None,
+    accepted: AcceptedTools | None = None,
 ) -> AdaptedRequest:
     """Return the request adapted to a target with these traits, after these lessons.
 
     `disabled` contains the codes of disabled rules. A body that is not a JSON object is not
-    changed. `accepted` remembers schemas from one request to the next.
+    changed. `accepted` remembers lists of tools from one request to the next.
     """
     notes = Notes(disabled)
     taught = with_lessons(traits, lessons)
-    subjects = _subjects(lessons)
     document = request.document
-    for subject, adapt in PASSES:
-        if subject in subjects:
-            if adapt is adapt_names_and_schemas:
-                adapt = partial(adapt_names_and_schemas, accepted=accepted)
-            document = adapt(document, taught, notes)
+    if _adapts_tools(lessons):
+        document = adapt_tools(document, taught, notes, accepted)
+    for adapt in PASSES:
+        document = adapt(document, taught, notes)
     if document is not request.document:
         request = replace(request, document=document)
     return AdaptedRequest(request, tuple(notes.findings))
@@ -120,7 +112,7 @@ def with_lessons(traits: TargetTraits, lessons: Sequence[Lesson]) -> TargetTrait
             case "beta":
                 betas.append(lesson.value)
             case "as-is":
-                pass  # handled by `_subjects`
+                pass  # handled by `_adapts_tools`
     return replace(
         traits,
         dialect_by_tool=dialects,
@@ -129,10 +121,7 @@ def with_lessons(traits: TargetTraits, lessons: Sequence[Lesson]) -> TargetTrait
     )
 
 
-def _subjects(lessons: Sequence[Lesson]) -> Set[Subject]:
-    """Return the subjects of the passes to run: after `as-is` tools only with lessons on them."""
-    kinds = {lesson.kind for lesson in lessons}
-    subjects: Set[Subject] = {"tools", "messages", "refusals", "configured"}
-    if "as-is" in kinds and kinds.isdisjoint(ABOUT_TOOLS):
-        return subjects - {"tools"}
-    return subjects
+def _adapts_tools(lessons: Sequence[Lesson]) -> bool:
+    """Return whether tools are adapted: after `as-is` only with lessons on them."""
+    kinds = {lesson.kind for lesson in lessons} if lessons else ()
+    return "as-is" not in kinds or not ABOUT_TOOLS.isdisjoint(kinds)

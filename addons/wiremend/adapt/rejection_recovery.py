@@ -331,7 +331,7 @@ class AdaptedRequests:
             terms.traits,
             terms.lessons,
             disabled=terms.disabled,
-            accepted=self.sessions.accepted_schemas,
+            accepted=self.sessions.accepted_tools,
         )
 
     def _unchanged(self, sending: _Sending) -> Callable[[Fault], AdaptedRequest]:

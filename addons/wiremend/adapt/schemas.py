@@ -1,11 +1,11 @@
 """Adapting the tools of a request to one target: schemas in its dialect, and names.
 
-What every target refuses has been repaired before (`wiremend.adapt.tool_list`). Only the schemas
-and names that the target refuses change; all other bytes are kept.
+What every target refuses is repaired first (`wiremend.adapt.tool_list`). Only the schemas and names
+that the target refuses change; all other bytes are kept.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 from wiremend.adapt.schema_conversion import ConversionBudget, SchemaTooLarge, convert_schema
@@ -17,7 +17,7 @@ from wiremend.adapt.schema_dialects import (
     violations,
 )
 from wiremend.adapt.schema_losses import Losses
-from wiremend.adapt.tool_list import is_inside, remove_outermost
+from wiremend.adapt.tool_list import adapt_tool_list, is_inside, remove_outermost
 from wiremend.adapt.tool_names import ToolNaming
 from wiremend.protocols.base.document import RequestDocument
 from wiremend.protocols.base.names import WireProtocol
@@ -139,7 +139,7 @@ DIALECT_RULES: Mapping[str, Rule] = {
 
 
 class AcceptedSchemas:
-    """Remembers which schemas a dialect accepts: those of the tools in each request of a session.
+    """Remembers which schemas a dialect accepts.
 
     To check the schemas of forty tools takes several milliseconds.
     """
@@ -160,6 +160,93 @@ class AcceptedSchemas:
         if len(self._digests) > self._limit:
             del self._digests[next(iter(self._digests))]
         return True
+
+
+class AcceptedTools:
+    """Remembers which lists of tools a target accepts: those in each request of a session."""
+
+    def __init__(self, limit: int = 1024) -> None:
+        self.schemas = AcceptedSchemas()
+        self._limit = limit
+        self._keys: dict[Hashable, None] = {}
+        """Of the lists, the oldest first."""
+
+    def contains(self, key: Hashable) -> bool:
+        """Return whether the list with this key is accepted."""
+        return key in self._keys
+
+    def add(self, key: Hashable) -> None:
+        """Remember a list; forget the oldest beyond the limit."""
+        self._keys[key] = None
+        if len(self._keys) > self._limit:
+            del self._keys[next(iter(self._keys))]
+
+
+def adapt_tools(
+    document: RequestDocument,
+    traits: TargetTraits,
+    notes: Notes,
+    accepted: AcceptedTools | None = None,
+) -> RequestDocument:
+    """Return the request with its tools adapted to this target.
+
+    `accepted` remembers lists from one request to the next.
+    """
+    if document.fields is None:
+        return document
+    if document.words.isdisjoint(_DEFINITIONS):
+        return _adapt_mentioned_names(document, traits, notes)
+    accepted = accepted or AcceptedTools()
+    key = _key_of(document, document.fields, traits, notes)
+    if accepted.contains(key):
+        return _adapt_mentioned_names(document, traits, notes)
+    adapted = adapt_tool_list(document, traits, notes)
+    adapted = adapt_names_and_schemas(adapted, traits, notes, accepted.schemas)
+    if adapted is document and not notes.findings:
+        accepted.add(key)
+    return adapted
+
+
+_DEFINITIONS = frozenset({"tools", "functions"})
+"""Members of requests that contain the definitions of tools."""
+
+
+def _key_of(
+    document: RequestDocument, fields: dict[str, Any], traits: TargetTraits, notes: Notes
+) -> Hashable:
+    """Return everything that decides what is done with the tools of a request."""
+    requests = [fields, *(fields.get(name) for name in document.protocol.request_wrappers)]
+    definitions = [
+        request.get(name)
+        for request in requests
+        if isinstance(request, dict)
+        for name in _DEFINITIONS
+    ]
+    return (
+        document.protocol.name,
+        traits.dialect,
+        traits.names,
+        traits.unique_names,
+        traits.strip_custom_type,
+        traits.json_schema_key,
+        tuple(traits.dialect_by_tool.items()),
+        frozenset(notes.disabled),
+        hashlib.sha256(json_value.write(definitions)).digest(),
+    )
+
+
+def _adapt_mentioned_names(
+    document: RequestDocument, traits: TargetTraits, notes: Notes
+) -> RequestDocument:
+    """Return the request with the names of tools adapted that are not in its list of tools."""
+    request = document.fields
+    is_without = document.words.isdisjoint(document.protocol.mention_words)
+    if request is None or traits.names is None or is_without:
+        return document
+    edits = Edits(document.body)
+    naming = ToolNaming(document.protocol, request, edits, notes, traits.names)
+    naming.adapt_mentions()
+    return document.edited(edits, tool_names_by_sent=naming.names_by_sent)
 
 
 def adapt_names_and_schemas(

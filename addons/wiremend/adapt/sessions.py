@@ -11,7 +11,7 @@ from collections.abc import Hashable, Mapping, Set
 from typing import Any
 
 from wiremend.adapt.lessons import Lesson
-from wiremend.adapt.schemas import AcceptedSchemas
+from wiremend.adapt.schemas import AcceptedTools
 from wiremend.protocols.base.document import OutgoingRequest
 from wiremend.protocols.base.traits import TargetTraits
 from wiremend.text import json_value
@@ -35,8 +35,7 @@ class Sessions:
     """The terms on which conversations began, by conversation and target."""
 
     def __init__(self) -> None:
-        self.accepted_schemas = AcceptedSchemas()
-        """Those of the tools, which are the same in each turn."""
+        self.accepted_tools = AcceptedTools()
         self._terms: dict[Hashable, Terms] = {}
 
     def terms(self, key: Hashable) -> Terms | None:

@@ -12,7 +12,7 @@ from wiremend.engine.translation.answers import TargetTranslation
 from wiremend.protocols.base.document import OutgoingRequest
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.base.repairer import StreamContext
-from wiremend.protocols.base.traits import FieldChanges
+from wiremend.protocols.base.traits import NO_FIELD_CHANGES, FieldChanges
 from wiremend.routing.limits import NO_CHANGES, LimitChanges
 from wiremend.routing.provider_keys import CallKeys
 from wiremend.rules.containment import Fault
@@ -59,7 +59,7 @@ class Call:
     """Whether a client that requested no event stream certainly expects JSON."""
     requests: tuple[OutgoingRequest, ...] = ()
     """The request for each target, before it is adapted."""
-    changes: FieldChanges = field(default_factory=FieldChanges)
+    changes: FieldChanges = NO_FIELD_CHANGES
     """What the entry of `[[models]]` changes in the request to every target."""
     limits: LimitChanges = NO_CHANGES
     """What the entry of `[[models]]` changes of the limits at every target."""

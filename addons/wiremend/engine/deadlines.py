@@ -23,7 +23,9 @@ progress, and tail) start again at each wake-up in that time, so they do not pas
 The limits are those of the target that is asked; `total` counts from the start of the call.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import lru_cache
 
 from wiremend.engine.settings import Heartbeat, Timeouts
 
@@ -198,5 +200,6 @@ class Deadlines:
             self._running[clock] = now
 
 
-def _limits_of(timeouts: Timeouts) -> dict[str, float]:
+@lru_cache(maxsize=64)
+def _limits_of(timeouts: Timeouts) -> Mapping[str, float]:
     return {name: seconds for name in _CLOCKS if (seconds := getattr(timeouts, name)) > 0}

@@ -256,7 +256,8 @@ def _without_envelopes(call: Call, planning: Planning) -> Call:
         return call
     requests, findings = [], list(call.findings)
     for number, request in enumerate(call.requests):
-        notes = Notes(planning.settings.disabled | _disabled_at(request, call, planning))
+        off = _disabled_at(_facts_of(request, planning), call)
+        notes = Notes(planning.settings.disabled | off)
         if _translation_at(call, number) is None:
             document = without_envelopes(request.document, notes)
             request = replace(request, document=document)
@@ -291,7 +292,7 @@ def adapt_requests(call: Call, planning: Planning) -> Call:
         facts = _facts_of(request, planning)
         traits = _with_configured_fields(facts.traits, facts.provider, call.changes)
         keys = facts.provider.api_keys if facts.provider else ()
-        adapted.add(request, traits, keys, _disabled_at(request, call, planning))
+        adapted.add(request, traits, keys, _disabled_at(facts, call))
     findings = (*call.findings, *adapted.at(0).findings)
     targets = _targets(call, planning)
     call = _changed(call, adapted=adapted, findings=findings, targets=targets)
@@ -304,9 +305,9 @@ def _with_configured_requests(call: Call, planning: Planning) -> Call:
         return call
     settings, findings, requests = planning.settings, list(call.findings), []
     for request in call.requests:
-        configured = _facts_of(request, planning).provider
-        traits = _with_configured_fields(TargetTraits(), configured, call.changes)
-        disabled = settings.disabled | _disabled_at(request, call, planning)
+        facts = _facts_of(request, planning)
+        traits = _with_configured_fields(TargetTraits(), facts.provider, call.changes)
+        disabled = settings.disabled | _disabled_at(facts, call)
         changed = configured_request(request, traits, disabled=disabled)
         requests.append(changed.request)
         findings += changed.findings
@@ -351,7 +352,7 @@ def _target(
 ) -> Target:
     limits, retry, timeouts = planning.settings.health, None, None
     facts = _facts_of(request, planning)
-    provider = facts.provider
+    provider, off = facts.provider, _disabled_at(facts, call)
     for changes in (provider.limits if provider is not None else NO_CHANGES, call.limits):
         if changes is not NO_CHANGES:
             limits = changed(limits, changes)
@@ -364,8 +365,8 @@ def _target(
         request.model,
         health.of(request.identity, request.model, limits) if retries else None,
         facts.leaked_formats if looks_for_calls else (),
-        _translation_for(call, number, request, planning),
-        disabled=_disabled_at(request, call, planning),
+        _translation_for(call, number, off),
+        disabled=off,
         retry=retry if retries else None,
         timeouts=timeouts if retries or planning.has(Feature.REPAIR) else None,
     )
@@ -409,20 +410,18 @@ def _facts_of(request: OutgoingRequest, planning: Planning) -> TargetFacts:
     )
 
 
-def _translation_for(
-    call: Call, number: int, request: OutgoingRequest, planning: Planning
-) -> TargetTranslation | None:
+def _translation_for(call: Call, number: int, off: frozenset[str]) -> TargetTranslation | None:
     """Return the translation with the rules that are disabled for the target, too."""
-    translation, off = _translation_at(call, number), _disabled_at(request, call, planning)
+    translation = _translation_at(call, number)
     if translation is None or not off:
         return translation
     context = translation.context
     return replace(translation, context=replace(context, disabled=context.disabled | off))
 
 
-def _disabled_at(request: OutgoingRequest, call: Call, planning: Planning) -> frozenset[str]:
-    """Return the codes that the entry of `[[models]]` and the provider of a request disable."""
-    configured = planning.settings.provider_at(request.provider, request.host)
+def _disabled_at(facts: TargetFacts, call: Call) -> frozenset[str]:
+    """Return the codes that the entry of `[[models]]` and the provider of a target disable."""
+    configured = facts.provider
     return call.disabled if configured is None else call.disabled | configured.disabled
 
 
@@ -439,6 +438,8 @@ def _asks_for_json(planning: Planning) -> bool:
 
 
 def _route_of(planning: Planning) -> Route | None:
+    if not planning.settings.routes:
+        return None
     if not planning.has(Feature.ROUTE) or not planning.is_on(MODEL_ROUTED.code):
         return None
     document, streaming = planning.received.document, planning.facts.streaming

@@ -236,7 +236,8 @@ class FlowRecord:
 
     def _set_outcome(self, outcome: Outcome) -> None:
         self._record["outcome"] = outcome.state.value
-        self._record |= self._mask({"detail": plain_text(outcome.detail)})
+        detail = {"detail": plain_text(outcome.detail)}
+        self._record |= self._mask(detail) if outcome.detail else detail
         if outcome.state.is_final and self._record["end_seconds"] is None:
             self._record["end_seconds"] = self._seconds(time.monotonic())
 

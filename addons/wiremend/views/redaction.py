@@ -17,7 +17,7 @@ from wiremend.body_secrets import (
     issued_secrets,
     issues_keys,
     may_have_credentials,
-    secrets_in_call,
+    secrets_in_content,
     secrets_in_request,
 )
 from wiremend.call_record.kept_bytes import KeptBytes
@@ -65,7 +65,7 @@ def body_secrets_of(flow: http.HTTPFlow, content: RequestBody | None = None) -> 
     """Return those in the body of a request; `content` is the parsed body of a model call."""
     request = flow.request
     if content is not None and not issues_keys(request.path):
-        return frozenset() if content.fields is None else secrets_in_call(content.fields)
+        return secrets_in_content(content)
     body = request.raw_content
     if not body:
         return frozenset()

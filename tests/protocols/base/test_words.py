@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 from wiremend.protocols.base.document import RequestBody
-from wiremend.protocols.base.words import BLANK, LONE_SURROGATES, last_steps, words_of
+from wiremend.protocols.base.message_rules.words import BLANK, LONE_SURROGATES, last_steps, words_of
 
 WORDS: dict[str, tuple[Any, set[str]]] = {
     "names of members": ({"a": 1, "b": {"c": None}}, {"a", "b", "c"}),

@@ -32,10 +32,10 @@ from wiremend.protocols.base.history import (
 )
 from wiremend.protocols.base.message_rules import cache_marks, conversation, thinking
 from wiremend.protocols.base.message_rules.images import image_passes
+from wiremend.protocols.base.message_rules.words import BLANK, LONE_SURROGATES, last_steps
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.protocol import HistoryStep, step
 from wiremend.protocols.base.traits import MessageTraits
-from wiremend.protocols.base.words import BLANK, LONE_SURROGATES, last_steps
 from wiremend.rules.rule import BodyPlace, Notes, Rule
 from wiremend.text import json_value
 from wiremend.text.json_edits import Edits, Path

@@ -6,8 +6,8 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Self
 
+from wiremend.protocols.base.message_rules.words import LONE_SURROGATES, words_of
 from wiremend.protocols.base.protocol import Protocol
-from wiremend.protocols.base.words import LONE_SURROGATES, words_of
 from wiremend.text import json_value
 from wiremend.text.json_edits import Edits, parse_noting_surrogates
 from wiremend.value_class import value_class
@@ -45,7 +45,7 @@ class RequestBody:
 
     @cached_property
     def words(self) -> frozenset[str]:
-        """The words of the parsed object: see `base.words`. Empty if there is none."""
+        """The words of the parsed object: see `message_rules.words`. Empty if there is none."""
         fields, may_have_lone_surrogates = self._parsed
         words = frozenset[str]() if fields is None else words_of(fields)
         return words | {LONE_SURROGATES} if may_have_lone_surrogates else words
@@ -87,7 +87,7 @@ class RequestDocument:
 
     @property
     def words(self) -> frozenset[str]:
-        """What occurs in the parsed body: see `base.words`."""
+        """What occurs in the parsed body: see `message_rules.words`."""
         return self.content.words
 
     def with_headers(self, headers: Headers, path: str | None = None) -> Self:

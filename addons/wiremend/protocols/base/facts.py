@@ -40,7 +40,8 @@ def _tool_names(fields: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the names in `tools`, in namespaces of tools (Codex) and in legacy `functions`."""
     names: list[str] = []
     for tool in (*dicts_in(fields.get("tools")), *dicts_in(fields.get("functions"))):
-        for owner in (tool, *dicts_in(tool.get("tools"))):
+        owners = (tool, *dicts_in(tool["tools"])) if "tools" in tool else (tool,)
+        for owner in owners:
             inner = owner.get("function", owner.get("custom"))
             name = inner.get("name") if isinstance(inner, dict) else owner.get("name")
             if isinstance(name, str) and name:

@@ -35,7 +35,7 @@ class HistoryStep(NamedTuple):
     """The rule that it implements."""
     adapt: HistoryPass
     words: frozenset[str]
-    """It does not change a request that contains none of them: see `base.words`."""
+    """It does not change a request that contains none of them: see `message_rules.words`."""
 
 
 def step(rule: Rule, adapt: HistoryPass, *words: str) -> HistoryStep:
@@ -136,7 +136,7 @@ class ThinkingBinding:
     is_bound: Callable[[Mapping[str, Any]], bool]
     """Return whether the history contains signed thinking."""
     words: frozenset[str]
-    """A request that contains none of them contains no such thinking: see `base.words`."""
+    """A request that contains none of them contains no such thinking: see `message_rules.words`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +244,7 @@ class Protocol:
     tool_mentions: Callable[[Mapping[str, Any]], Iterator[Mention]]
     """Yield every tool name in a parsed request, except in the list of tools."""
     mention_words: frozenset[str]
-    """A request that contains none of them mentions no tool: see `base.words`."""
+    """A request that contains none of them mentions no tool: see `message_rules.words`."""
     tool_choice: ChoiceOfOne | ChoiceOfMode
     schema_form: SchemaForm
     history_passes: tuple[HistoryStep, ...]

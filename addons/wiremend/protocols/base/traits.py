@@ -111,6 +111,9 @@ class FieldChanges:
         return bool(self.rename or self.drop or self.set)
 
 
+NO_FIELD_CHANGES = FieldChanges()
+
+
 @dataclass(frozen=True, slots=True)
 class TargetTraits:
     """The requirements that a request must meet for a target."""

@@ -21,11 +21,11 @@ from wiremend.protocols.base.history import (
 )
 from wiremend.protocols.base.message_rules import cache_marks, conversation, thinking
 from wiremend.protocols.base.message_rules.images import image_passes
+from wiremend.protocols.base.message_rules.words import LONE_SURROGATES, last_steps
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.openai import IDENTIFIERS
 from wiremend.protocols.base.protocol import HistoryStep, step
 from wiremend.protocols.base.traits import MessageTraits
-from wiremend.protocols.base.words import LONE_SURROGATES, last_steps
 from wiremend.protocols.chat.request import (
     EFFORT,
     EFFORTS,

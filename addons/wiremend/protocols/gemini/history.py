@@ -24,11 +24,11 @@ from wiremend.protocols.base.history import (
 )
 from wiremend.protocols.base.message_rules import conversation, thinking
 from wiremend.protocols.base.message_rules.images import image_passes
+from wiremend.protocols.base.message_rules.words import BLANK, LONE_SURROGATES, last_steps
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.protocol import HistoryStep, step
 from wiremend.protocols.base.tools import value_at
 from wiremend.protocols.base.traits import MessageTraits
-from wiremend.protocols.base.words import BLANK, LONE_SURROGATES, last_steps
 from wiremend.protocols.gemini.request import (
     BUDGETS,
     EFFORTS,

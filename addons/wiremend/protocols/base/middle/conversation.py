@@ -182,7 +182,7 @@ class Need:
     path: Path = ()
 
 
-@value_class(kw_only=True)
+@value_class
 class Conversation:
     """A request, independent of its protocol."""
 

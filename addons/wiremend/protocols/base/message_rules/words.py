@@ -14,7 +14,7 @@ BLANK = ""
 """The word for a text, list or object that is empty, or a text of white space only."""
 LONE_SURROGATES = "\ud800"
 """The word for a text that may contain half of a surrogate pair."""
-_TOOLS = "tools"
+_CONTAINERS = (dict, list)
 
 
 def words_of(value: Any) -> frozenset[str]:
@@ -32,24 +32,25 @@ def words_of(value: Any) -> frozenset[str]:
         if not value:
             words.add(BLANK)
         elif isinstance(value, list):
-            waiting += [item for item in value if isinstance(item, dict | list)]
+            waiting += [item for item in value if isinstance(item, _CONTAINERS)]
         elif isinstance(value, dict):
             words.update(value)
-            for name, item in value.items():
+            for name in ("type", "role"):
+                if name in value and isinstance(value[name], str):
+                    words.add(value[name])
+            tools = value.get("tools")
+            if isinstance(tools, list):
+                _add_tools(words, tools)
+            for item in value.values():
                 if isinstance(item, str):
-                    if name in ("type", "role"):
-                        words.add(item)
-                    elif not item or (item[0].isspace() and item.isspace()):
+                    if not item or (item[0].isspace() and item.isspace()):
                         words.add(BLANK)
-                elif isinstance(item, dict | list):
-                    if name == _TOOLS:
-                        _add_tools(words, item)
-                    else:
-                        waiting.append(item)
+                elif isinstance(item, _CONTAINERS) and item is not tools:
+                    waiting.append(item)
     return frozenset(words)
 
 
-def _add_tools(words: set[str], tools: Any) -> None:
+def _add_tools(words: set[str], tools: list[Any]) -> None:
     entries = [tool for tool in tools if isinstance(tool, dict)]
     words.update(*entries)
     if "function" in words:
