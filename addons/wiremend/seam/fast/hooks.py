@@ -10,7 +10,10 @@ from typing import Any, cast
 
 from mitmproxy import addonmanager, exceptions, flow, hooks, http, log
 from mitmproxy.addonmanager import AddonManager
+from mitmproxy.addons.maplocal import MapLocal
+from mitmproxy.addons.modifyheaders import ModifyHeaders
 from mitmproxy.addons.onboarding import Onboarding
+from mitmproxy.addons.update_alt_svc import ALT_SVC, UpdateAltSvc
 from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.layer import CommandGenerator
 from mitmproxy.proxy.layers.http import HttpLayer
@@ -363,6 +366,33 @@ def served_pages() -> Sequence[Replacement]:
         return original(app, served) if app.should_serve(served) else None  # type: ignore[no-untyped-call]
 
     return [(Onboarding, "request", request)]
+
+
+# idle_addons
+
+
+def idle_addons() -> Sequence[Replacement]:
+    """Replace hooks of addons that examine every flow, but only do something if so configured."""
+    map_local, modify, update = MapLocal.request, ModifyHeaders.run, UpdateAltSvc.responseheaders
+
+    def request(addon: MapLocal, flow: http.HTTPFlow) -> None:
+        if addon.replacements:
+            map_local(addon, flow)
+
+    def run(addon: ModifyHeaders, flow: http.HTTPFlow, headers: http.Headers) -> None:
+        if addon.replacements:
+            modify(addon, flow, headers)
+
+    def responseheaders(addon: UpdateAltSvc, flow: http.HTTPFlow) -> None:
+        assert flow.response
+        if ALT_SVC in flow.response.headers:
+            update(addon, flow)
+
+    return [
+        (MapLocal, "request", request),
+        (ModifyHeaders, "run", run),
+        (UpdateAltSvc, "responseheaders", responseheaders),
+    ]
 
 
 # hook_fields
