@@ -56,7 +56,7 @@ _SCHEME = text_pattern(r"(?:bearer|basic|token)\s++", ignore_case=True)
 _COOKIES = ("cookie", "set-cookie")
 SECRETS_LIMIT = 100
 """The number of secrets of one request that are searched for in everything that is kept of it."""
-_SHORTEST = 8
+SHORTEST_SECRET = 8
 """Minimum length of a secret value. Shorter values are not keys, and occur in any text."""
 
 Fields = Iterable[tuple[str, str]]
@@ -165,18 +165,19 @@ def _escaped(value: str) -> Iterable[str]:
 
 
 def _searched_for(found: Iterable[str]) -> frozenset[str]:
-    distinct = [value for value in dict.fromkeys(found) if len(value) >= _SHORTEST]
+    distinct = [value for value in dict.fromkeys(found) if len(value) >= SHORTEST_SECRET]
     if not distinct:
         return frozenset()
     values = set(distinct[:SECRETS_LIMIT])
-    values |= {quote(it, safe="", errors="surrogateescape") for it in values if _is_quoted(it)}
+    values |= {_percent_encoded(value) for value in values}
     return frozenset([value for value in values if REDACTED not in value])
 
 
-def _is_quoted(value: str) -> bool:
-    """Whether percent-encoding may change a value; it changes no usual key."""
-    plain = value.replace("-", "").replace("_", "").replace(".", "")
-    return not (plain.isascii() and plain.isalnum())
+def _percent_encoded(value: str) -> str:
+    words = value.replace("-", "").replace("_", "").replace(" ", "")
+    if words.isascii() and words.isalnum():  # as usual keys, with and without their schemes
+        return value.replace(" ", "%20")
+    return quote(value, safe="", errors="surrogateescape")
 
 
 def without_secret_parameters(query: str) -> str:
