@@ -64,7 +64,7 @@ class ExplainFlows(Shell):
         place = f"{flow.request.pretty_host}{path}"
         line = call_line(place, record, summary, rule_names())
         is_quiet = not record.findings and record.outcome is not CallState.FAILED
-        logger.log(logging.INFO if is_quiet else logging.WARNING, "wiremend: %s", line)
+        logger.log(logging.INFO if is_quiet else logging.WARNING, f"wiremend: {line}")
 
 
 addons = suite_of(ExplainFlows)

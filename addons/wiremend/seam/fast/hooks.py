@@ -88,6 +88,16 @@ def _hooks_named(manager: AddonManager, event: hooks.Hook) -> list[list[Callable
     return found
 
 
+def _may_have_hooks(manager: AddonManager, name: str) -> bool:
+    """Return False if it is known that no addon has this hook."""
+    return bool(manager.__dict__.get(_TABLE, {}).get(name, True))
+
+
+def _is_flow(data: Any) -> bool:
+    """Do as `isinstance` does, which takes longer for an abstract base class."""
+    return type(data) is http.HTTPFlow or isinstance(data, flow.Flow)
+
+
 async def _handle_lifecycle(manager: AddonManager, event: hooks.Hook) -> None:
     """Do as `AddonManager.handle_lifecycle` does."""
     await _await_each(_lifecycle(manager, event, event.args()))
@@ -96,7 +106,7 @@ async def _handle_lifecycle(manager: AddonManager, event: hooks.Hook) -> None:
 def _lifecycle(manager: AddonManager, event: hooks.Hook, args: list[Any]) -> Steps:
     """Call the hooks of an event; yield what has to be awaited before the next one."""
     yield from _trigger(manager, event, args)
-    if isinstance(args[0], flow.Flow):
+    if _is_flow(args[0]) and _may_have_hooks(manager, hooks.UpdateHook.name):
         update = hooks.UpdateHook([args[0]])
         yield from _trigger(manager, update, [update.flows])
 
@@ -264,7 +274,7 @@ def _run_hook(handler: ConnectionHandler, hook: commands.StartHook) -> bool:
 def _resumed(steps: Steps, data: Any) -> Steps:
     """Also wait until a flow that was intercepted is resumed."""
     yield from steps
-    if isinstance(data, flow.Flow) and data.intercepted:
+    if _is_flow(data) and data.intercepted:
         yield data.wait_for_resume()
 
 

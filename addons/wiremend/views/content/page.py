@@ -37,7 +37,7 @@ class _Escapes(dict[int, str]):
         return shown if is_hidden else chr(code)
 
 
-_ESCAPES = _Escapes({code: chr(code) for code in range(0x80)} | _REPLACED)
+_ESCAPES = _Escapes({code: chr(code) for code in (*range(0x80), *map(ord, "·→…"))} | _REPLACED)
 
 
 def neutralised(text: str) -> str:
