@@ -13,13 +13,16 @@ from mitmproxy import flow, http, log
 from mitmproxy.addons.dumper import Dumper
 from mitmproxy.addons.maplocal import MapLocal
 from mitmproxy.addons.modifyheaders import ModifyHeaders
+from mitmproxy.addons.termlog import TermLogHandler
+from mitmproxy.addons.tlsconfig import TlsConfig
 from mitmproxy.addons.update_alt_svc import UpdateAltSvc
+from mitmproxy.certs import CertStore
 from mitmproxy.proxy import mode_specs
 from mitmproxy.test import taddons, tflow
 
 from seam.fast.test_paths import both_ways
 
-# log_times
+# log_lines
 
 
 class OtherFormatter(log.MitmFormatter):
@@ -48,8 +51,50 @@ def test_times_of_log_lines_are_the_same(
             shown.append(formatter.formatTime(record, datefmt))
         return shown
 
-    own, fast = both_ways(format_all, "log_times")
+    own, fast = both_ways(format_all, "log_lines")
     assert own == fast
+
+
+class Lines(io.StringIO):
+    """Collects lines, or refuses them."""
+
+    def __init__(self, *, is_closed: bool = False) -> None:
+        super().__init__()
+        self._is_closed = is_closed
+
+    def write(self, text: str) -> int:
+        if self._is_closed:
+            raise BrokenPipeError
+        return super().write(text)
+
+
+@pytest.mark.parametrize("is_closed", [False, True])
+def test_log_lines_are_written_as_before(is_closed: bool) -> None:
+    def write() -> str:
+        out = Lines(is_closed=is_closed)
+        handler = TermLogHandler(out)
+        record = logging.LogRecord("a", logging.WARNING, "f.py", 1, "one %s\ntwo", ("é",), None)
+        record.created, record.msecs = 1.5, 500.0
+        record.client = ("::1", 5, 0, 0)
+        try:
+            handler.emit(record)
+        except SystemExit as ended:
+            return f"exit {ended.code}"
+        return out.getvalue()
+
+    own, fast = both_ways(write, "log_lines")
+    assert own == fast
+    assert own == "exit 1" if is_closed else own.endswith("one é\ntwo\n")
+
+
+def test_nothing_is_logged_without_a_console() -> None:
+    handler = TermLogHandler()
+    handler.file = None  # type: ignore[assignment]
+
+    def write() -> None:
+        handler.emit(logging.LogRecord("a", logging.INFO, "f.py", 1, "text", (), None))
+
+    assert both_ways(write, "log_lines") == (None, None)
 
 
 # flow_lines
@@ -206,3 +251,22 @@ def test_alternative_services_are_changed_as_before(
 
     own, fast = both_ways(change, "idle_addons")
     assert own == fast
+
+
+def test_each_authority_has_its_list_of_revoked_certificates(tmp_path: Any) -> None:
+    def authority(name: str) -> CertStore:
+        return CertStore.from_store(tmp_path / name, "mitmproxy", 2048)
+
+    stores = [authority("a"), authority("b")]
+
+    def name() -> list[str]:
+        configured = TlsConfig()
+        names = []
+        for store in (*stores, *stores[::-1], stores[0]):
+            configured.certstore = store
+            names += [configured.crl_path(), configured.crl_path()]
+        return names
+
+    own, fast = both_ways(name, "crl_names")
+    assert own == fast
+    assert len(set(own)) == 2

@@ -13,6 +13,7 @@ from mitmproxy.addonmanager import AddonManager
 from mitmproxy.addons.maplocal import MapLocal
 from mitmproxy.addons.modifyheaders import ModifyHeaders
 from mitmproxy.addons.onboarding import Onboarding
+from mitmproxy.addons.tlsconfig import TlsConfig
 from mitmproxy.addons.update_alt_svc import ALT_SVC, UpdateAltSvc
 from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.layer import CommandGenerator
@@ -113,10 +114,12 @@ def _lifecycle(manager: AddonManager, event: hooks.Hook, args: list[Any]) -> Ste
 
 def _trigger(manager: AddonManager, event: hooks.Hook, args: list[Any]) -> Steps:
     """Do as `AddonManager.trigger_event` does: an exception skips the rest of its chain entry."""
+    subject = args[0]
+    is_alone = len(args) == 1  # always; to pass a list of arguments takes longer
     for entry in _hooks_named(manager, event):
         try:
             for hook in entry:
-                result = hook(*args)
+                result = hook(subject) if is_alone else hook(*args)
                 if result is not None and inspect.isawaitable(result):
                     yield result
         except exceptions.AddonHalt:
@@ -403,6 +406,24 @@ def idle_addons() -> Sequence[Replacement]:
         (ModifyHeaders, "run", run),
         (UpdateAltSvc, "responseheaders", responseheaders),
     ]
+
+
+# crl_names
+
+
+def crl_names() -> Sequence[Replacement]:
+    """Replace `crl_path`, which reads the serial number in the certificate of the CA each time."""
+    original = TlsConfig.crl_path
+    known: tuple[object, str] = None, ""
+
+    def crl_path(addon: TlsConfig) -> str:
+        nonlocal known
+        authority = addon.certstore.default_ca
+        if known[0] is not authority:
+            known = authority, original(addon)
+        return known[1]
+
+    return [(TlsConfig, "crl_path", crl_path)]
 
 
 # hook_fields

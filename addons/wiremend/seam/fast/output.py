@@ -2,20 +2,26 @@
 
 import logging
 import shutil
+import sys
 import time
 from collections.abc import Sequence
 
 from mitmproxy import ctx, http, log
 from mitmproxy.addons.dumper import Dumper
+from mitmproxy.addons.termlog import TermLogHandler
 from mitmproxy.utils import human, strutils
 
 from wiremend.seam.fast.messages import Replacement
 
-# log_times
+# log_lines
 
 
-def log_times() -> Sequence[Replacement]:
-    """Replace `formatTime`, which formats the same second for each line."""
+def log_lines() -> Sequence[Replacement]:
+    """Replace `emit`, which writes a line and its end, and the repeated formatting of a second.
+
+    If the output has no buffer, each is a system call.
+    """
+    original_emit = TermLogHandler.emit
     original = log.MitmFormatter.formatTime
     milliseconds = log.MitmFormatter.default_msec_format
     shown: tuple[int, str] = -1, ""
@@ -34,7 +40,16 @@ def log_times() -> Sequence[Replacement]:
             shown = second, text
         return milliseconds % (text, record.msecs)
 
-    return [(log.MitmFormatter, "formatTime", format_time)]
+    def emit(handler: TermLogHandler, record: logging.LogRecord) -> None:
+        if handler.file is None:  # there is no console
+            original_emit(handler, record)
+            return
+        try:
+            handler.file.write(f"{handler.format(record)}\n")
+        except OSError:
+            sys.exit(1)
+
+    return [(log.MitmFormatter, "formatTime", format_time), (TermLogHandler, "emit", emit)]
 
 
 # flow_lines

@@ -9,7 +9,8 @@ not there. Each part here replaces one such spot:
     inline_hooks   hooks and timers run without a task, and the hooks of a call where it waits
     served_pages   only requests for mitmproxy's own pages are awaited
     idle_addons    addons that change flows as configured do nothing if nothing is configured
-    log_times      the time of a log line is formatted once a second
+    crl_names      the name of the list of revoked certificates is made once for each CA
+    log_lines      a log line is written at once, and its second is formatted once
     flow_lines     the lines on a flow are written without asking for the size of the terminal
     hook_fields    the arguments of a hook are read without `dataclasses.fields`
     plain_options  options with immutable values are not copied when they are read
@@ -53,6 +54,8 @@ from mitmproxy.addons.dumper import Dumper
 from mitmproxy.addons.maplocal import MapLocal
 from mitmproxy.addons.modifyheaders import ModifyHeaders
 from mitmproxy.addons.onboarding import Onboarding
+from mitmproxy.addons.termlog import TermLogHandler
+from mitmproxy.addons.tlsconfig import TlsConfig
 from mitmproxy.addons.update_alt_svc import UpdateAltSvc
 from mitmproxy.connection import Connection, ConnectionState
 from mitmproxy.coretypes import multidict
@@ -82,6 +85,7 @@ from wiremend.seam.fast.calls import (
     tunnel_commands,
 )
 from wiremend.seam.fast.hooks import (
+    crl_names,
     hook_fields,
     hook_table,
     idle_addons,
@@ -99,7 +103,7 @@ from wiremend.seam.fast.messages import (
     host_names,
     urls,
 )
-from wiremend.seam.fast.output import flow_lines, log_times
+from wiremend.seam.fast.output import flow_lines, log_lines
 
 KNOWN_SOURCES = frozenset(
     {
@@ -113,6 +117,7 @@ KNOWN_SOURCES = frozenset(
         "13180532440359de",
         "14324bf81cea64a6",
         "1f256dc3d66394a0",
+        "21e393b7aff8d256",
         "25431c611ea39d3f",
         "25ce1b89275c1ea2",
         "27b46f4337ba25c6",
@@ -149,6 +154,7 @@ KNOWN_SOURCES = frozenset(
         "a2b42657ebe8bf6d",
         "a333ab3b51300b44",
         "a6df32aba1ae251a",
+        "a9041d305fde07b5",
         "aa59bc78ffbdcf54",
         "aece271029af36e4",
         "b19e37ceb2096421",
@@ -380,7 +386,8 @@ PARTS = (
         (MapLocal.request, ModifyHeaders.run, UpdateAltSvc.responseheaders),
         idle_addons,
     ),
-    Part("log_times", (log.MitmFormatter,), log_times),
+    Part("crl_names", (TlsConfig.crl_path,), crl_names),
+    Part("log_lines", (log.MitmFormatter, TermLogHandler), log_lines),
     Part(
         "flow_lines",
         (
