@@ -120,7 +120,7 @@ class AdmitClients(Shell):
 
 def _may_authenticate(mode: ProxyMode) -> bool:
     """Return whether clients of a mode know that they use a proxy, and can send a password."""
-    return isinstance(mode, RegularMode | UpstreamMode)
+    return mode.type_name in (RegularMode.type_name, UpstreamMode.type_name)
 
 
 addons = suite_of(AdmitClients)

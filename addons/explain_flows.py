@@ -10,6 +10,7 @@ from wiremend.catalogue import rule_names
 from wiremend.views.call_line import call_line
 from wiremend.views.call_totals import SUMMARY_PREFIX, CallTotals
 from wiremend.views.flow_findings import show_outcome
+from wiremend.views.outcome import summary_of
 
 _LOGGED = (
     CallState.ANSWERED,
@@ -52,16 +53,18 @@ class ExplainFlows(Shell):
         record = load_record(flow.metadata)
         if record is None:
             return
-        show_outcome(flow, record, rule_names())
+        summary = summary_of(record)
+        show_outcome(flow, record, summary, rule_names())
         if not flow.live:
             return
         self.totals.add(record)
         if not record.findings and record.outcome not in _LOGGED:
             return  # no call, or one whose refusal was logged
         path = flow.request.path.partition("?")[0]
-        line = call_line(f"{flow.request.pretty_host}{path}", record, rule_names())
+        place = f"{flow.request.pretty_host}{path}"
+        line = call_line(place, record, summary, rule_names())
         is_quiet = not record.findings and record.outcome is not CallState.FAILED
-        logger.log(logging.INFO if is_quiet else logging.WARNING, "wiremend: %s", line)
+        logger.log(logging.INFO if is_quiet else logging.WARNING, f"wiremend: {line}")
 
 
 addons = suite_of(ExplainFlows)

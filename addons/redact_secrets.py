@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from functools import partial
 
 from load_configuration import Shell, Suite, suite_of
 from mitmproxy import ctx, http
@@ -11,7 +10,7 @@ from wiremend.rules.containment import Fault, contain
 from wiremend.seam.addon_hooks import log_fault
 from wiremend.seam.call_options import CallOptions
 from wiremend.seam.flows import drop_content, is_dropped, mark_dropped, name_of
-from wiremend.views.redaction import FlowSecrets, SecretNames, masked_record
+from wiremend.views.redaction import FlowSecrets, SecretNames
 
 
 class RedactSecrets(Shell):
@@ -39,7 +38,7 @@ class RedactSecrets(Shell):
     def _conceal_call(self, options: CallOptions) -> None:
         options.conceal = self._conceal_request
         secrets = self._secrets(options.flow, options.content)
-        options.mask = partial(masked_record, values=secrets.values)
+        options.mask = secrets.mask
 
     def _keep_nothing_of(self, options: CallOptions) -> Callable[[Fault], None]:
         def keep_nothing(fault: Fault) -> None:
@@ -91,7 +90,7 @@ class RedactSecrets(Shell):
         if secrets is None:  # the body is the client's: later it is redacted
             secrets = self.secrets[flow.id] = FlowSecrets(flow, content, self.secret_names)
         secrets.read(flow)
-        secrets.values |= self.current.secrets
+        secrets.add(self.current.secrets)
         return secrets
 
 

@@ -13,8 +13,8 @@ from wiremend.views.content.turns import CALLS_LIMIT
 from wiremend.views.content.view_list import VIEWS
 from wiremend.views.viewed_flow import CallView, is_call
 
-REMEMBERED_CALLS = 5_000
-"""How many calls are known by their order; a flow that is gone elsewhere is not kept by this."""
+REMEMBERED_FLOWS = 10_000
+"""How many flows are known by their order; one that is gone elsewhere is not kept by this."""
 
 
 class ShowCalls(Shell):
@@ -24,7 +24,7 @@ class ShowCalls(Shell):
 
     def __init__(self, suite: Suite) -> None:
         super().__init__(suite)
-        self.calls: deque[ref[http.HTTPFlow]] = deque(maxlen=REMEMBERED_CALLS)
+        self.flows: deque[ref[http.HTTPFlow]] = deque(maxlen=REMEMBERED_FLOWS)
 
     def load(self, loader: Loader) -> None:
         """Register the views. mitmproxy cannot remove any; a reload replaces them."""
@@ -32,11 +32,10 @@ class ShowCalls(Shell):
             contentviews.add(CallView(view, rule_names, self._columns, self._earlier))
 
     def request(self, flow: http.HTTPFlow) -> None:
-        """Remember the order of calls, live and from files."""
-        if is_call(flow):
-            while self.calls and self.calls[0]() is None:
-                self.calls.popleft()
-            self.calls.append(ref(flow))
+        """Remember the order of flows, live and from files."""
+        while self.flows and self.flows[0]() is None:
+            self.flows.popleft()
+        self.flows.append(ref(flow))
 
     def response(self, flow: http.HTTPFlow) -> None:
         """Have a view of this flow rendered again, now that its outcome is known."""
@@ -52,10 +51,10 @@ class ShowCalls(Shell):
 
     def _earlier(self, flow: http.HTTPFlow) -> list[http.HTTPFlow]:
         """Return calls before this one, the latest first."""
-        order = (call() for call in reversed(self.calls))
-        latest_first = [call for call in order if call is not None]
-        position = next((at for at, call in enumerate(latest_first) if call.id == flow.id), -1)
-        return list(islice(latest_first, position + 1, position + 1 + CALLS_LIMIT))
+        order = (known() for known in reversed(self.flows))
+        latest_first = [known for known in order if known is not None]
+        position = next((at for at, known in enumerate(latest_first) if known.id == flow.id), -1)
+        return list(islice(filter(is_call, latest_first[position + 1 :]), CALLS_LIMIT))
 
 
 addons = suite_of(ShowCalls)

@@ -1,12 +1,17 @@
 """Which headers, parameters and values are secrets, and redacting them."""
 
+from urllib.parse import quote
+
+import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from wiremend.secrets import (
     SECRETS_LIMIT,
+    Redactor,
     is_secret_header,
     is_secret_parameter,
     masked,
-    masked_bytes,
     redacted_path,
     redacted_value,
     secret_values,
@@ -137,12 +142,34 @@ def test_short_and_redacted_values_are_not_secrets(value: str) -> None:
 def test_masking_replaces_the_longest_value_first() -> None:
     values = {"sk-12345678", "sk-12345678-and-more"}
     assert masked("a sk-12345678-and-more b", values) == "a REDACTED b"
-    assert masked_bytes(b"a sk-12345678-and-more b", values) == b"a REDACTED b"
+    assert Redactor(values).data(b"a sk-12345678-and-more b") == b"a REDACTED b"
 
 
 def test_without_a_secret_the_same_object_is_returned() -> None:
     data = b"nothing to hide"
-    assert masked_bytes(data, {KEY}) is data
+    assert Redactor({KEY}).data(data) is data
+
+
+@given(st.text(st.characters(codec="latin-1"), min_size=8, max_size=20))
+def test_a_value_is_searched_for_as_it_is_and_percent_encoded(value: str) -> None:
+    forms = secret_values([("x-api-key", value)])
+    expected = {value, quote(value, safe="", errors="surrogateescape")}
+    if "REDACTED" not in value and not value.lower().startswith(("bearer", "basic", "token")):
+        assert forms == expected
+
+
+ODD_TEXT = st.text(st.sampled_from('sk"\\/é\n\udc80'), min_size=1, max_size=9)
+
+
+@given(ODD_TEXT, ODD_TEXT, ODD_TEXT)
+def test_a_value_that_a_text_contains_is_noticed_in_its_json(
+    before: str, value: str, after: str
+) -> None:
+    try:
+        text = orjson.dumps({"found": before + value + after})
+    except TypeError:
+        return  # a lone surrogate cannot be written
+    assert Redactor({value}).may_be_in_json(text)
 
 
 def test_only_the_first_secrets_are_searched_for_and_cookies_come_last() -> None:

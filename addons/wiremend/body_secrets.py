@@ -43,6 +43,10 @@ _EPHEMERAL = "auth_tokens/"
 _CREDENTIAL_FIELDS = ("authorization_token", "authorization", "headers")
 _ADDRESS_FIELDS = ("url", "server_url")
 _SERVER_LISTS = ("mcp_servers", "mcpServers")
+_HOLDERS = frozenset({*_SERVER_LISTS, *_OWN_FIELDS, *_OPTIONS})
+"""The fields of a request that have credentials, or may contain some."""
+_TOOL_HOLDERS = frozenset({*_SERVER_LISTS, *_CONTAINERS})
+"""Those of a tool."""
 _TRANSPORTS = ("streamableHttpTransport", "streamable_http_transport")
 _WORDS = frozenset(
     {*_SERVER_LISTS, *_CREDENTIAL_FIELDS, *_ADDRESS_FIELDS}
@@ -162,11 +166,14 @@ def _in_request(fields: Mapping[str, Any]) -> Iterator[BodyCredential]:
 
 
 def _in_call(fields: Mapping[str, Any], at: Path) -> Iterator[BodyCredential]:
-    yield from _in_servers(fields, at)
-    yield from _of_gateways(fields, at)
+    if not _HOLDERS.isdisjoint(fields):
+        yield from _in_servers(fields, at)
+        yield from _of_gateways(fields, at)
     for number, tool in enumerate(_list(fields.get("tools"))):
-        place = (*at, "tools", number)
-        if isinstance(tool, dict):
+        if isinstance(tool, dict) and not (
+            _TOOL_HOLDERS.isdisjoint(tool) and tool.get("type") != "mcp"
+        ):
+            place = (*at, "tools", number)
             yield from _in_servers(tool, place)
             yield from _of_container(tool, place)
             if tool.get("type") == "mcp":

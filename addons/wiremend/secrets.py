@@ -8,7 +8,10 @@ import base64
 import binascii
 import json
 from collections.abc import Iterable, Set
+from functools import cached_property
 from urllib.parse import quote, unquote, unquote_plus
+
+import orjson
 
 from wiremend.text.patterns import text_pattern
 
@@ -53,7 +56,7 @@ _SCHEME = text_pattern(r"(?:bearer|basic|token)\s++", ignore_case=True)
 _COOKIES = ("cookie", "set-cookie")
 SECRETS_LIMIT = 100
 """The number of secrets of one request that are searched for in everything that is kept of it."""
-_SHORTEST = 8
+SHORTEST_SECRET = 8
 """Minimum length of a secret value. Shorter values are not keys, and occur in any text."""
 
 Fields = Iterable[tuple[str, str]]
@@ -162,10 +165,19 @@ def _escaped(value: str) -> Iterable[str]:
 
 
 def _searched_for(found: Iterable[str]) -> frozenset[str]:
-    distinct = [value for value in dict.fromkeys(found) if len(value) >= _SHORTEST]
+    distinct = [value for value in dict.fromkeys(found) if len(value) >= SHORTEST_SECRET]
+    if not distinct:
+        return frozenset()
     values = set(distinct[:SECRETS_LIMIT])
-    values |= {quote(value, safe="", errors="surrogateescape") for value in values}
-    return frozenset(v for v in values if len(v) >= _SHORTEST and REDACTED not in v)
+    values |= {_percent_encoded(value) for value in values}
+    return frozenset([value for value in values if REDACTED not in value])
+
+
+def _percent_encoded(value: str) -> str:
+    words = value.replace("-", "").replace("_", "").replace(" ", "")
+    if words.isascii() and words.isalnum():  # as usual keys, with and without their schemes
+        return value.replace(" ", "%20")
+    return quote(value, safe="", errors="surrogateescape")
 
 
 def without_secret_parameters(query: str) -> str:
@@ -174,39 +186,60 @@ def without_secret_parameters(query: str) -> str:
     return "&".join(part for part in parts if not is_secret_parameter(part.split("=")[0]))
 
 
+class Redactor:
+    """Redacts these values, each of which is encoded once.
+
+    Bytes are searched with `find`: `in` takes longer for short ones, since it first tries to read
+    its left operand as an integer.
+    """
+
+    def __init__(self, values: Set[str]) -> None:
+        self.values = frozenset(values)
+        self._longest_first = sorted(values, key=len, reverse=True)
+        self._encoded = [it.encode("utf-8", "surrogateescape") for it in self._longest_first]
+
+    @cached_property
+    def _in_json(self) -> list[bytes]:
+        """The values as JSON contains them; an empty one, which all texts contain, if it cannot."""
+        try:
+            return [orjson.dumps(value)[1:-1] for value in self._longest_first]
+        except TypeError:  # a lone surrogate
+            return [b""]
+
+    def text(self, text: str) -> str:
+        """Return the text with the values redacted; the same object if it contains none."""
+        for value in self._longest_first:
+            if value in text:
+                text = text.replace(value, REDACTED)
+        return text
+
+    def data(self, data: bytes) -> bytes:
+        """Return bytes with the values redacted; the same object if they contain none."""
+        for value in self._encoded:
+            if data.find(value) >= 0:
+                data = data.replace(value, REDACTED.encode())
+        return data
+
+    def data_in_place(self, data: bytes) -> bytes:
+        """The same for bytes whose length must stay; values are at least as long as `REDACTED`."""
+        for value in self._encoded:
+            if data.find(value) >= 0:
+                data = data.replace(value, REDACTED.encode().ljust(len(value), b"_"))
+        return data
+
+    def may_be_in_json(self, text: bytes) -> bool:
+        """Return whether JSON that orjson wrote may contain a value."""
+        return max(map(text.find, self._in_json), default=-1) >= 0
+
+
 def masked(text: str, values: Set[str]) -> str:
     """Return the text with these values redacted; the same object if it contains none."""
-    for value in values:
-        if value in text:
-            break
-    else:
-        return text
-    for value in sorted(values, key=len, reverse=True):
-        text = text.replace(value, REDACTED)
-    return text
-
-
-def masked_bytes(data: bytes, values: Set[str]) -> bytes:
-    """Return bytes with these values redacted; the same object if they contain none."""
-    for value in values:
-        if value.encode("utf-8", "surrogateescape") in data:
-            break
-    else:
-        return data
-    for value in sorted(values, key=len, reverse=True):
-        encoded = value.encode("utf-8", "surrogateescape")
-        if encoded in data:
-            data = data.replace(encoded, REDACTED.encode())
-    return data
+    return Redactor(values).text(text)
 
 
 def masked_in_place(data: bytes, values: Set[str]) -> bytes:
-    """The same for bytes whose length must stay; values are at least as long as `REDACTED`."""
-    for value in sorted(values, key=len, reverse=True):
-        encoded = value.encode("utf-8", "surrogateescape")
-        if encoded in data:
-            data = data.replace(encoded, REDACTED.encode().ljust(len(encoded), b"_"))
-    return data
+    """The same for bytes, whose length stays."""
+    return Redactor(values).data_in_place(data)
 
 
 def _redacted_parameter(part: str) -> str:

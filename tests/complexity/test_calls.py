@@ -46,7 +46,7 @@ from wiremend.seam.flow_record import record_findings
 from wiremend.seam.flows import response_on_the_wire
 from wiremend.targets.registry import traits_of
 from wiremend.views.call_line import call_line
-from wiremend.views.outcome import comment_of
+from wiremend.views.outcome import comment_of, summary_of
 from wiremend.views.redaction import conceal, masked_record, secrets_of
 
 from complexity.amplify import LISTS, MOST_CHANGES, SCALARS
@@ -298,8 +298,9 @@ def test_a_record_with_many_findings() -> None:
             flow.metadata[METADATA_KEY] = masked_record(flow.metadata[METADATA_KEY], values)
             record = load_record(flow.metadata)
             assert record is not None
-            comment_of(record)
-            call_line("host/path", record, {})
+            summary = summary_of(record)
+            comment_of(record, summary)
+            call_line("host/path", record, summary, {})
 
         return work
 

@@ -422,7 +422,7 @@ def test_no_decision_depends_on_the_record() -> None:
 def test_a_stream_of_repaired_events_keeps_a_bounded_record(book: Playbook) -> None:
     from wiremend.call_record.load import load_record
     from wiremend.rules.rule import FINDINGS_LIMIT
-    from wiremend.views.outcome import COMMENT_LIMIT, comment_of
+    from wiremend.views.outcome import COMMENT_LIMIT, comment_of, summary_of
 
     book.client_sends(call())
     odd = chunk(DELTA.replace(b'"index":0', b'"index":"0"') * 100)
@@ -433,4 +433,4 @@ def test_a_stream_of_repaired_events_keeps_a_bounded_record(book: Playbook) -> N
     record = load_record(book.flows[0].metadata)
     assert record is not None
     assert len(record.findings) == FINDINGS_LIMIT
-    assert len(comment_of(record)) <= COMMENT_LIMIT
+    assert len(comment_of(record, summary_of(record))) <= COMMENT_LIMIT

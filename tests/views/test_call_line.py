@@ -6,6 +6,7 @@ import pytest
 from wiremend.call_record.outcomes import AttemptOutcome, CallState
 from wiremend.call_record.schema import CallRecord, StoredAttempt, StoredFinding, Usage
 from wiremend.views.call_line import call_line
+from wiremend.views.outcome import summary_of
 
 NAMES = {"S105": "block-index", "R005": "retryable-status"}
 PLACE = "api.anthropic.com/v1/messages"
@@ -61,7 +62,7 @@ def attempts(*details: str) -> list[StoredAttempt]:
 )
 def test_a_line_has_everything_that_is_known(changes: dict[str, Any], line: str) -> None:
     record = CallRecord(**{**ANSWERED, **changes})
-    assert call_line(PLACE, record, NAMES) == f"{PLACE}: {line}"
+    assert call_line(PLACE, record, summary_of(record), NAMES) == f"{PLACE}: {line}"
 
 
 def test_a_line_is_bounded() -> None:
@@ -71,6 +72,6 @@ def test_a_line_is_bounded() -> None:
         attempts=attempts(huge),
         response_findings=[StoredFinding(code=f"S{number}") for number in range(100, 999)],
     )
-    line = call_line(PLACE, record, NAMES)
+    line = call_line(PLACE, record, summary_of(record), NAMES)
     assert len(line) < 1000
     assert "\n" not in line

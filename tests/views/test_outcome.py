@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from wiremend.call_record.schema import CallRecord
-from wiremend.views.outcome import COMMENT_LIMIT, comment_of, events_in, marker_of, received_instead
+from wiremend.views.outcome import (
+    COMMENT_LIMIT,
+    comment_of,
+    events_in,
+    marker_of,
+    received_instead,
+    summary_of,
+)
 
 LOST = "Connection lost: api.anthropic.com closed it before its response was complete: peer closed"
 RESET = "Connection lost: api.anthropic.com reset it before its response was complete"
@@ -254,7 +261,8 @@ def test_what_a_client_received_instead_of_an_answer(
 
 @pytest.mark.parametrize(("call", "events", "comment", "marker"), ROWS)
 def test_a_call_in_the_flow_list(call: CallRecord, events: int, comment: str, marker: str) -> None:
-    assert (comment_of(call, events), marker_of(call)) == (comment, marker)
+    summary = summary_of(call, events)
+    assert (comment_of(call, summary), marker_of(call, summary)) == (comment, marker)
 
 
 def test_every_marker_is_an_emoji_of_mitmproxy() -> None:
@@ -276,7 +284,7 @@ def test_a_comment_is_one_short_line_whatever_the_provider_writes(
     call = record(
         outcome, detail, model_asked=model, attempts=attempts, response_findings=found("R002")
     )
-    comment = comment_of(call, 3)
+    comment = comment_of(call, summary_of(call, 3))
     assert len(comment) <= COMMENT_LIMIT
     assert not [char for char in comment if unicodedata.category(char) in ("Cc", "Zl", "Zp")]
 

@@ -104,3 +104,13 @@ def test_what_is_left_out_is_reported() -> None:
 )
 def test_a_text_on_one_line_is_short(text: str, most: int, shown: str) -> None:
     assert one_line(text, most) == shown
+
+
+@given(st.text(st.sampled_from("ab \t\n\x1b\x7fé\u202e"), max_size=8), st.integers(0, 10))
+def test_short_texts_are_made_one_line_as_long_ones_are(text: str, most: int) -> None:
+    longer = one_line(f"{text} {'x' * 10}", 100)
+    start = longer.removesuffix("x" * 10).rstrip(" ")
+    if len(start) <= most and len(text) <= most:
+        assert one_line(text, most) == start
+    assert "\n" not in one_line(text, most)
+    assert len(one_line(text, most)) <= most

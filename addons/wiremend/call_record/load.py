@@ -36,6 +36,8 @@ def load_record(metadata: Mapping[str, Any]) -> CallRecord | None:
 
 def _with_bodies(record: CallRecord) -> CallRecord:
     """Return the record with the bytes of bodies that are stored as `same_as`."""
+    if not _has_messages(record):
+        return record
     messages = _messages(record)
     bodies = {name: message.body for name, message in messages if message and message.body}
     if not any(body.same_as for body in bodies.values()):
@@ -49,6 +51,15 @@ def _with_bodies(record: CallRecord) -> CallRecord:
     ]
     clients = {name: filled[name] for name in ("client_request", "client_response")}
     return record.model_copy(update={**clients, "attempts": attempts})
+
+
+def _has_messages(record: CallRecord) -> bool:
+    """Whether traffic was kept."""
+    return (
+        record.client_request is not None
+        or record.client_response is not None
+        or any(it.request is not None or it.response is not None for it in record.attempts)
+    )
 
 
 def _messages(record: CallRecord) -> list[tuple[str, _Message]]:

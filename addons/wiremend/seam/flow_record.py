@@ -7,8 +7,8 @@ documents the schema.
 import logging
 import time
 from collections.abc import Callable, Sequence
-from functools import wraps
-from typing import Any
+from functools import update_wrapper
+from typing import Concatenate
 from weakref import finalize, ref
 
 from mitmproxy import http
@@ -17,12 +17,14 @@ from wiremend.call_record.kept_traffic import DROPPED, CallTraffic, TrafficShare
 from wiremend.call_record.outcomes import AttemptOutcome, CallState, Outcome
 from wiremend.call_record.plain import Plain, plain_finding, plain_text, plain_usage
 from wiremend.call_record.schema import METADATA_KEY, SCHEMA_VERSION
+from wiremend.engine.attempts import AttemptRecord, OpenAttempt
 from wiremend.engine.call import AcknowledgedCall, Call, PassingCall
 from wiremend.engine.machine import Machine
 from wiremend.protocols.base.protocol import Protocol
-from wiremend.rules.containment import Fault, contain
+from wiremend.rules.containment import Fault, contain, fault_of
 from wiremend.rules.rule import FINDINGS_LIMIT, Finding
 from wiremend.seam.flows import is_dropped
+from wiremend.secrets import SHORTEST_SECRET
 
 logger = logging.getLogger("wiremend")
 
@@ -30,17 +32,19 @@ type Mask = Callable[[Plain], Plain]
 """Returns plain data without secrets."""
 
 
-def _apart[**P](method: Callable[P, None]) -> Callable[P, None]:
+def _apart[**P](
+    method: Callable[Concatenate["FlowRecord", P], None],
+) -> Callable[Concatenate["FlowRecord", P], None]:
     """Wrap a method of `FlowRecord` so that a fault in it drops the record, and nothing else."""
 
-    @wraps(method)
-    def contained(*args: P.args, **kwargs: P.kwargs) -> None:
-        record = args[0]
-        assert isinstance(record, FlowRecord)
+    def contained(record: "FlowRecord", /, *args: P.args, **kwargs: P.kwargs) -> None:
         if record.fault is None:
-            contain("recording", record.drop, method, *args, **kwargs)
+            try:
+                method(record, *args, **kwargs)
+            except Exception as exception:
+                record.drop(fault_of("recording", exception))
 
-    return contained
+    return update_wrapper(contained, method)
 
 
 class FlowRecord:
@@ -70,6 +74,10 @@ class FlowRecord:
         self._record = _empty_record(started_at=time.time())
         self._mask: Mask = _unmasked
         self._findings: list[Plain] = []
+        self._ended_attempts: list[tuple[AttemptRecord, Plain]] = []
+        """Those that were recorded, and as what."""
+        self._opened: tuple[OpenAttempt, Plain] | None = None
+        """The last attempt that was recorded, while it was running."""
         self._injected: dict[int, str] = {}
         """By index of the attempt: the fault that was injected into it."""
         self._revision: int | None = None
@@ -127,7 +135,7 @@ class FlowRecord:
         if count > len(self._findings):
             self._findings += self._plain(machine.findings[len(self._findings) :])
             self._record["response_findings"] = list(self._findings)
-        self._record["attempts"] = [self._mask(attempt) for attempt in self._attempts_of(machine)]
+        self._record["attempts"] = self._attempts_of(machine)
         if number != self._target:
             self._target = number
             self._record |= self._mask(_target_of(call, number))
@@ -236,10 +244,16 @@ class FlowRecord:
 
     def _set_outcome(self, outcome: Outcome) -> None:
         self._record["outcome"] = outcome.state.value
-        detail = {"detail": plain_text(outcome.detail)}
-        self._record |= self._mask(detail) if outcome.detail else detail
+        self._record["detail"] = self._text(outcome.detail)
         if outcome.state.is_final and self._record["end_seconds"] is None:
             self._record["end_seconds"] = self._seconds(time.monotonic())
+
+    def _text(self, text: str) -> str:
+        """Return a text as it is recorded. A short one, such as `ok`, contains no secret."""
+        if len(text) < SHORTEST_SECRET:
+            return text
+        masked: str = self._mask({"": plain_text(text)})[""]
+        return masked
 
     def _plain(self, findings: Sequence[Finding]) -> list[Plain]:
         return [self._mask(plain_finding(finding)) for finding in findings]
@@ -250,32 +264,45 @@ class FlowRecord:
             self._record |= _named(self._flow)
 
     def _attempts_of(self, machine: Machine) -> list[Plain]:
-        attempts = [
-            _attempt(
-                number=ended.number,
-                provider=ended.provider,
-                model=plain_text(ended.model),
-                outcome=ended.outcome.value,
-                detail=plain_text(ended.detail),
-                start_seconds=self._seconds(ended.started),
-                end_seconds=self._seconds(ended.ended),
-                wait_seconds=ended.wait_seconds and _rounded(ended.wait_seconds),
-            )
-            for ended in machine.attempts
-        ]
+        recorded = self._ended_attempts
+        for index, ended in enumerate(machine.attempts):
+            if index < len(recorded) and recorded[index][0] is ended:
+                continue  # it has not changed
+            recorded[index:] = [(ended, self._ended_attempt(ended))]
+        attempts = [attempt for _, attempt in recorded]
         if (running := machine.open_attempt) is not None:
-            attempts.append(
-                _attempt(
-                    number=running.number,
-                    provider=running.provider,
-                    model=plain_text(running.model),
-                    start_seconds=self._seconds(running.started),
-                )
-            )
+            attempts.append(self._opened_attempt(running))
         for index, text in self._injected.items():
             if index < len(attempts):
-                attempts[index]["injected"] = text
+                attempts[index] = attempts[index] | {"injected": text}
         return attempts
+
+    def _opened_attempt(self, opened: OpenAttempt) -> Plain:
+        if self._opened is None or self._opened[0] != opened:
+            names = {"provider": opened.provider, "model": plain_text(opened.model)}
+            attempt = {
+                "outcome": AttemptOutcome.RUNNING.value,
+                "detail": "",
+                "end_seconds": None,
+                "wait_seconds": None,
+                "injected": "",
+                **_NO_MESSAGES,
+                "number": opened.number,
+                **self._mask(names),
+                "start_seconds": self._seconds(opened.started),
+            }
+            self._opened = opened, attempt
+        return self._opened[1]
+
+    def _ended_attempt(self, ended: AttemptRecord) -> Plain:
+        opened = OpenAttempt(ended.number, ended.provider, ended.model, ended.started)
+        wait = ended.wait_seconds
+        return self._opened_attempt(opened) | {
+            "outcome": ended.outcome.value,
+            "detail": self._text(ended.detail),
+            "end_seconds": self._seconds(ended.ended),
+            "wait_seconds": None if wait is None else _rounded(wait),
+        }
 
     def _seconds(self, when: float) -> float:
         """Convert monotonic seconds to seconds since the start of the call."""
@@ -373,18 +400,6 @@ def _empty_record(*, started_at: float) -> Plain:
 
 def _log_fault(fault: Fault) -> None:
     logger.warning("wiremend: internal fault (%s) while %s", fault, fault.step)
-
-
-def _attempt(**values: Any) -> Plain:
-    return {
-        "outcome": AttemptOutcome.RUNNING.value,
-        "detail": "",
-        "end_seconds": None,
-        "wait_seconds": None,
-        "injected": "",
-        **_NO_MESSAGES,
-        **values,
-    }
 
 
 _NO_TRAFFIC: Plain = {"client_request": None, "client_response": None, "not_kept": ""}

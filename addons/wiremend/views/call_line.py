@@ -7,7 +7,7 @@ from wiremend.call_record.outcomes import AttemptOutcome
 from wiremend.call_record.schema import CallRecord
 from wiremend.views.content.overview import usage_text
 from wiremend.views.content.page import one_line
-from wiremend.views.outcome import Verdict, summary_of, tries
+from wiremend.views.outcome import Summary, Verdict, tries
 
 _PLACE_LIMIT = 200
 _NAME_LIMIT = 80
@@ -16,13 +16,15 @@ _SHOWN_RULES = 8
 _WITH_SENTENCE = (Verdict.FAILED, Verdict.TIMED_OUT)
 
 
-def call_line(place: str, record: CallRecord, rule_names: Mapping[str, str]) -> str:
+def call_line(
+    place: str, record: CallRecord, summary: Summary, rule_names: Mapping[str, str]
+) -> str:
     """Return place, outcome, model, provider, attempts, times, tokens and rules on one line.
 
-    `place` is host and path. A failure ends with the provider's sentence. What clients, providers
-    and models wrote is shortened, and control characters in it are escaped.
+    `place` is host and path; `summary` is that of the record, with no events. A failure ends with
+    the provider's sentence. What clients, providers and models wrote is shortened, and control
+    characters in it are escaped.
     """
-    summary = summary_of(record)
     count = tries(record)
     usage = record.usage
     facts = [
@@ -31,7 +33,7 @@ def call_line(place: str, record: CallRecord, rule_names: Mapping[str, str]) -> 
         f"{count} attempts" if count > 1 else "",
         f"first byte {record.head_seconds:.2f} s" if record.head_seconds is not None else "",
         f"total {record.end_seconds:.2f} s" if record.end_seconds is not None else "",
-        usage_text(usage.counts()) if usage is not None else "",
+        usage_text(usage) if usage is not None else "",
         rules_text(record, rule_names),
     ]
     is_failure = summary.verdict in _WITH_SENTENCE

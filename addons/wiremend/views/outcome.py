@@ -51,22 +51,17 @@ class Verdict(Enum):
     ACKNOWLEDGED = "acknowledged", "✓", ""
     RUNNING = "running", "…", ""
 
-    @property
-    def word(self) -> str:
+    def __init__(self, word: str, glyph: str, marker: str) -> None:
+        self.word = word
         """The first word of the comment."""
-        return self.value[0]
-
-    @property
-    def glyph(self) -> str:
+        self.glyph = glyph
         """The first character of a view."""
-        return self.value[1]
-
-    @property
-    def marker(self) -> str:
+        self.marker = marker
         """The name of the emoji in the flow list; empty: no marker."""
-        return self.value[2]
 
 
+CUT_SHORT = (Verdict.FAILED, Verdict.TIMED_OUT, Verdict.CANCELLED)
+"""The verdicts whose summary contains how many events the client received."""
 _BY_STATE = {
     CallState.FAILED: Verdict.FAILED,
     CallState.INTERNAL_FAULT: Verdict.FAILED,
@@ -80,17 +75,19 @@ _BY_STATE = {
 
 def verdict_of(record: CallRecord) -> Verdict:
     """Return how the call ended."""
+    findings = record.findings
     verdict = _BY_STATE.get(record.outcome) if record.outcome is not None else None
-    codes = [finding.code for finding in record.findings]
-    if verdict is Verdict.FAILED and _last_code(codes) == _TIMED_OUT:
+    if verdict is Verdict.FAILED and _last_code(findings) == _TIMED_OUT:
         return Verdict.TIMED_OUT
     if verdict is not None:
         return verdict
-    if _FELL_BACK in codes:
+    if any(finding.code == _FELL_BACK for finding in findings):
         return Verdict.FELL_BACK
     if tries(record) > 1:
         return Verdict.RETRIED
-    faults = [finding for finding in record.findings if is_fault(finding)]
+    if not findings:
+        return Verdict.OK
+    faults = [finding for finding in findings if is_fault(finding)]
     if any(map(is_repaired, faults)):
         return Verdict.REPORTED if record.reports_only else Verdict.REPAIRED
     return Verdict.REPORTED if faults else Verdict.OK
@@ -108,12 +105,12 @@ def is_repaired(finding: Finding) -> bool:
 
 def tries(record: CallRecord) -> int:
     """Return the number of attempts that reached a provider, or failed to."""
-    return sum(attempt.outcome is not AttemptOutcome.STALE for attempt in record.attempts)
+    return len([it for it in record.attempts if it.outcome is not AttemptOutcome.STALE])
 
 
-def _last_code(codes: list[str]) -> str:
-    transport = [code for code in codes if code.startswith(("R", "E"))]
-    return transport[-1] if transport else ""
+def _last_code(findings: Sequence[Finding]) -> str:
+    """Return the last code of a rule on attempts or errors; empty if there is none."""
+    return next((it.code for it in reversed(findings) if it.code.startswith(("R", "E"))), "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,13 +144,12 @@ def events_in(body: bytes) -> int:
     return body.count(b"\ndata:") + body.startswith(b"data:")
 
 
-def comment_of(record: CallRecord, events: int = 0, rule_names: Mapping[str, str] = {}) -> str:
+def comment_of(record: CallRecord, summary: Summary, rule_names: Mapping[str, str] = {}) -> str:
     """Return one line of at most `COMMENT_LIMIT` characters: verdict and model first, then codes.
 
     mitmweb's column shows the first 17 characters, so what differs between calls comes early. The
     codes are those of its filter `~comment S105`.
     """
-    summary = summary_of(record, events)
     codes = _by_frequency([finding.code for finding in record.findings])
     headline = summary.headline
     if summary.verdict in (Verdict.REPAIRED, Verdict.REPORTED):
@@ -162,13 +158,13 @@ def comment_of(record: CallRecord, events: int = 0, rule_names: Mapping[str, str
         names = [rule_names[code] for code, _ in codes if code in faults & rule_names.keys()]
         headline += f": {', '.join(names[:_SHOWN_CODES])}" if names else ""
     parts = [headline, summary.model, _with_counts(codes), injected_in(record)]
-    return one_line(" · ".join(part for part in parts if part), COMMENT_LIMIT)
+    return one_line(" · ".join([part for part in parts if part]), COMMENT_LIMIT)
 
 
-def marker_of(record: CallRecord) -> str:
+def marker_of(record: CallRecord, summary: Summary) -> str:
     """Return the marker of a call in the flow list; empty for a call that was simply answered."""
     injected = _INJECTED_MARKER if injected_in(record) else ""
-    return verdict_of(record).marker or injected
+    return summary.verdict.marker or injected
 
 
 def injected_in(record: CallRecord) -> str:
@@ -182,6 +178,8 @@ def _by_frequency(codes: Sequence[str]) -> list[tuple[str, int]]:
 
 
 def _with_counts(codes: list[tuple[str, int]]) -> str:
+    if not codes:
+        return ""
     shown = [code if times == 1 else f"{code} ({times})" for code, times in codes[:_SHOWN_CODES]]
     return ", ".join([*shown, *(["…"] if len(codes) > _SHOWN_CODES else [])])
 
@@ -231,7 +229,7 @@ def words_of_failure(record: CallRecord) -> str:
 
 def _status_in(record: CallRecord) -> str:
     """Return the status of the provider's error and a space; nothing for other failures."""
-    if _last_code([finding.code for finding in record.findings]) in _TRANSPORT_CODES:
+    if _last_code(record.findings) in _TRANSPORT_CODES:
         return ""
     word, _, status = record.detail.removesuffix(IN_THE_STREAM).strip().partition(" ")
     return f"{status} " if word == "error" and status.isdigit() else ""
@@ -271,13 +269,16 @@ def _ends_in_error(record: CallRecord) -> bool:
 
 def is_own_error(record: CallRecord) -> bool:
     """Return whether wiremend made the error; old records contain it in their rules only."""
-    codes = [finding.code for finding in record.findings]
-    return record.detail.startswith(OWN_END) or _last_code(codes) in _TRANSPORT_CODES
+    is_marked = record.detail.startswith(OWN_END)
+    return is_marked or _last_code(record.findings) in _TRANSPORT_CODES
 
 
 def _after(record: CallRecord, verdict: Verdict, events: int) -> str:
-    """Return what the client had received when its stream ended, as the end of a phrase."""
-    if verdict not in (Verdict.FAILED, Verdict.TIMED_OUT, Verdict.CANCELLED):
+    """Return what the client had received when its stream ended, as the end of a phrase.
+
+    It is empty for a verdict that is not one of `CUT_SHORT`.
+    """
+    if verdict not in CUT_SHORT:
         return ""
     if record.head_seconds is None:
         return "before the answer" if verdict is Verdict.CANCELLED else ""

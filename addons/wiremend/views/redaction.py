@@ -5,7 +5,7 @@ has been sent, and calls send a separate copy of their request from the start. T
 receives the original response (`seam.flows`).
 """
 
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Sequence, Set
 from functools import partial
 from operator import itemgetter
 from typing import Any
@@ -32,10 +32,8 @@ from wiremend.seam.flows import (
     show_response_as,
 )
 from wiremend.secrets import (
+    Redactor,
     is_secret_header,
-    masked,
-    masked_bytes,
-    masked_in_place,
     redacted_path,
     redacted_value,
     secret_values,
@@ -88,18 +86,21 @@ class SecretNames:
     """Finds the credentials among the fields of heads; remembers which names are credentials."""
 
     def __init__(self) -> None:
-        self._places: dict[tuple[bytes, ...], tuple[int, ...]] = {}
+        self._known: dict[tuple[bytes, ...], tuple[tuple[int, ...], bool]] = {}
 
-    def places(self, fields: Fields) -> tuple[int, ...]:
-        """Return the indices of the fields that are credentials by their names."""
+    def look(self, fields: Fields) -> tuple[tuple[int, ...], bool]:
+        """Return the indices of the fields that are credentials by their names.
+
+        Also return whether one of the names is that of content codings.
+        """
         names = tuple(map(_name_of, fields))
-        places = self._places.get(names)
-        if places is None:
-            if len(self._places) >= _REMEMBERED_HEADS:
-                self._places.clear()
+        known = self._known.get(names)
+        if known is None:
+            if len(self._known) >= _REMEMBERED_HEADS:
+                self._known.clear()
             found = [n for n, name in enumerate(names) if is_secret_header(name.decode("latin-1"))]
-            places = self._places[names] = tuple(found)
-        return places
+            known = self._known[names] = tuple(found), _CODING in map(bytes.lower, names)
+        return known
 
 
 _REMEMBERED_HEADS = 100
@@ -116,7 +117,7 @@ class FlowSecrets:
         names: SecretNames | None = None,
     ) -> None:
         """Start with those in the body of the client's request, which `content` may contain."""
-        self.values = set(body_secrets_of(flow, content))
+        self._redactor = Redactor(body_secrets_of(flow, content))
         self._names = SecretNames() if names is None else names
         self._read: _Head | None = None
         """The head that was searched last."""
@@ -124,8 +125,13 @@ class FlowSecrets:
         """Its fields that are credentials."""
         self._concealed: tuple[_Head, bytes | None] | None = None
         """What the request was after it was redacted."""
-        self._concealed_values = 0
-        """How many values were redacted then. Values are only added."""
+        self._concealed_with: Redactor | None = None
+
+    def add(self, values: Set[str]) -> None:
+        """Also redact these values from now on."""
+        known = self._redactor.values
+        if not values <= known:
+            self._redactor = Redactor(known | values)
 
     def read(self, flow: http.HTTPFlow) -> None:
         """Add those in the headers and the query of the present request."""
@@ -133,26 +139,30 @@ class FlowSecrets:
         is_concealed = self._concealed is not None and self._concealed[0] == head
         if head != self._read and not is_concealed:
             fields, searched = head[0], self._searched
-            secret = [fields[place] for place in self._names.places(fields)]
+            secret = [fields[place] for place in self._names.look(fields)[0]]
             if secret != searched or b"?" in head[1]:
-                self.values |= _secrets_in(secret, flow.request.path)
+                self.add(_secrets_in(secret, flow.request.path))
             self._read, self._searched = head, secret
 
+    def mask(self, record: dict[str, Any]) -> dict[str, Any]:
+        """Return the record of the call, or a part of it, without secrets; see `masked_record`."""
+        return _masked_record(record, self._redactor)
+
     def conceal_request(self, flow: http.HTTPFlow) -> None:
-        """Redact the request; see `conceal_request`."""
-        conceal_request(flow, self.values, self._names)
+        """Redact the request."""
+        _conceal_request(flow, self._redactor, self._names)
         self._concealed = _head_of(flow), flow.request.raw_content
-        self._concealed_values = len(self.values)
+        self._concealed_with = self._redactor
 
     def conceal(self, flow: http.HTTPFlow) -> None:
         """Redact the whole flow, which is complete, and the keys that its response issues."""
-        values = self.values | issued_secrets_of(flow)
+        self.add(issued_secrets_of(flow))
         is_same = self._concealed == (_head_of(flow), flow.request.raw_content)
-        if is_same and len(values) == self._concealed_values:
+        if is_same and self._concealed_with is self._redactor:
             _forget_edits(flow)
         else:
-            conceal_request(flow, values, self._names)
-        conceal_answer(flow, values, self._names)
+            _conceal_request(flow, self._redactor, self._names)
+        _conceal_answer(flow, self._redactor, self._names)
 
 
 type _Head = tuple[Fields, bytes]
@@ -164,16 +174,24 @@ def _head_of(flow: http.HTTPFlow) -> _Head:
     return data.headers.fields, data.path
 
 
-def conceal_request(flow: http.HTTPFlow, values: Set[str], names: SecretNames) -> None:
-    """Redact credentials by name, and these values wherever they occur."""
+def _conceal_request(flow: http.HTTPFlow, redactor: Redactor, names: SecretNames) -> None:
+    """Redact credentials by name, and the values wherever they occur."""
     request = flow.request
-    request.headers = http.Headers(_concealed(request.headers.fields, values, names))
+    before = request.headers.fields
+    places, is_coded = names.look(before)
+    fields = _concealed(before, places, redactor)
+    if fields is not None:
+        request.headers = http.Headers(fields)
     path = request.path
-    shown = masked(redacted_path(path), values)
+    shown = redactor.text(redacted_path(path))
     if shown != path:
         request.path = shown
-    if request.raw_content:
-        _mask_content(request, values)
+    if content := request.raw_content:
+        plain = _masked_if_coded(request, redactor) if is_coded else None
+        if plain is not None:
+            replace_content(request, plain)
+        else:
+            request.data.content = redactor.data(content)
     _forget_edits(flow)
 
 
@@ -185,61 +203,64 @@ def _forget_edits(flow: http.HTTPFlow) -> None:
 
 def conceal(flow: http.HTTPFlow, values: Set[str]) -> None:
     """Redact the whole flow: request, response, error and record."""
-    names = SecretNames()
-    conceal_request(flow, values, names)
-    conceal_answer(flow, values, names)
+    _conceal(flow, Redactor(values), SecretNames())
 
 
-def conceal_answer(flow: http.HTTPFlow, values: Set[str], names: SecretNames) -> None:
+def _conceal(flow: http.HTTPFlow, redactor: Redactor, names: SecretNames) -> None:
+    _conceal_request(flow, redactor, names)
+    _conceal_answer(flow, redactor, names)
+
+
+def _conceal_answer(flow: http.HTTPFlow, redactor: Redactor, names: SecretNames) -> None:
     """Redact response, error, record, and the flow to which mitmweb can revert this one."""
-    change_backup(flow, partial(conceal, values=values))
-    response = flow.response
-    if response is not None:
-        content = response.raw_content
-        fields = _concealed(response.headers.fields, values, names)
-        if content and (plain := _masked_if_coded(response, values)) is not None:
-            content = plain
-            fields = [(n, b"identity" if n.lower() == _CODING else v) for n, v in fields]
-        elif content:
-            content = masked_bytes(content, values)
-        show_response_as(response, fields, content)
+    change_backup(flow, partial(_conceal, redactor=redactor, names=names))
+    if flow.response is not None:
+        _conceal_response(flow.response, redactor, names)
     if flow.error is not None:
-        flow.error.msg = masked(without_quoted_bytes(flow.error.msg), values)
+        flow.error.msg = redactor.text(without_quoted_bytes(flow.error.msg))
     if METADATA_KEY in flow.metadata:
         record = flow.metadata[METADATA_KEY]
-        is_usual = isinstance(record, dict)
-        mask = masked_record if is_usual else _masked_value
-        flow.metadata[METADATA_KEY] = mask(record, values)
+        mask = _masked_record if isinstance(record, dict) else _masked_value
+        flow.metadata[METADATA_KEY] = mask(record, redactor)
 
 
-def _mask_content(request: http.Request, values: Set[str]) -> None:
-    """Redact the body of a request in its flow; a coded one is decoded if needed."""
-    plain = _masked_if_coded(request, values)
-    if plain is not None:
-        replace_content(request, plain)
-    else:
-        request.data.content = masked_bytes(request.raw_content or b"", values)
+def _conceal_response(response: http.Response, redactor: Redactor, names: SecretNames) -> None:
+    """Redact what the flow shows of a response."""
+    before, content = response.headers.fields, response.raw_content
+    places, is_coded = names.look(before)
+    fields, shown = _concealed(before, places, redactor), content
+    if content:
+        plain = _masked_if_coded(response, redactor) if is_coded else None
+        if plain is None:
+            shown = redactor.data(content)
+        else:
+            shown = plain
+            fields = before if fields is None else fields
+            fields = [(n, b"identity" if n.lower() == _CODING else v) for n, v in fields]
+    if fields is not None or shown is not content:
+        show_response_as(response, list(before if fields is None else fields), shown)
 
 
-def _masked_if_coded(message: http.Message, values: Set[str]) -> bytes | None:
+def _masked_if_coded(message: http.Message, redactor: Redactor) -> bytes | None:
     """Return the redacted content of a coded body; None if no coding hides any of the values."""
-    if not is_coded(message):
-        return None
     content = body_of(message)
     if content is None:
         return None
-    masked_content = masked_bytes(content, values)
+    masked_content = redactor.data(content)
     return None if masked_content is content else masked_content
 
 
-def _concealed(fields: Fields, values: Set[str], names: SecretNames) -> list[tuple[bytes, bytes]]:
+def _concealed(
+    fields: Fields, places: Sequence[int], redactor: Redactor
+) -> Sequence[tuple[bytes, bytes]] | None:
+    """Return the fields without secrets, which are at these places; None if there are none."""
     concealed = list(fields)
-    for place in names.places(fields):
+    for place in places:
         concealed[place] = _redacted(fields[place])
     together = b"\n".join([value for _, value in concealed])
-    if masked_bytes(together, values) is together:
-        return concealed
-    return [(name, masked_bytes(value, values)) for name, value in concealed]
+    if redactor.data(together) is not together:
+        return [(name, redactor.data(value)) for name, value in concealed]
+    return concealed if places else None
 
 
 def _redacted(field: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
@@ -254,10 +275,14 @@ def masked_record(record: dict[str, Any], values: Set[str]) -> dict[str, Any]:
     Headers are redacted by name. Bytes keep their length, so that the recorded ends of chunks and
     the length headers stay correct.
     """
-    return record if _needs_no_mask(record, values) else _masked_fields(record, values)
+    return _masked_record(record, Redactor(values))
 
 
-def _needs_no_mask(record: dict[str, Any], values: Set[str]) -> bool:
+def _masked_record(record: dict[str, Any], redactor: Redactor) -> dict[str, Any]:
+    return record if _needs_no_mask(record, redactor) else _masked_fields(record, redactor)
+
+
+def _needs_no_mask(record: dict[str, Any], redactor: Redactor) -> bool:
     """Return whether nothing in a record has to be redacted; False if that takes a closer look.
 
     A record with bytes cannot be written as JSON. A text with a secret contains it in JSON, too:
@@ -265,50 +290,47 @@ def _needs_no_mask(record: dict[str, Any], values: Set[str]) -> bool:
     """
     try:
         text = orjson.dumps(record)
-        if b'"headers":' in text or b'"url":' in text:
-            return False
-        for value in values:
-            if orjson.dumps(value)[1:-1] in text:
-                return False
     except TypeError:
         return False
-    return True
+    if text.find(b'"headers":') >= 0 or text.find(b'"url":') >= 0:
+        return False
+    return not redactor.may_be_in_json(text)
 
 
-def _masked_fields(record: dict[str, Any], values: Set[str]) -> dict[str, Any]:
+def _masked_fields(record: dict[str, Any], redactor: Redactor) -> dict[str, Any]:
     return {
         name: value
         if not value or type(value) in _NUMBERS
-        else masked(value, values)
+        else redactor.text(value)
         if type(value) is str and name != "url"
-        else _masked_field(name, value, values)
+        else _masked_field(name, value, redactor)
         for name, value in record.items()
     }
 
 
-def _masked_field(name: str, value: Any, values: Set[str]) -> Any:
+def _masked_field(name: str, value: Any, redactor: Redactor) -> Any:
     if name == "headers" and isinstance(value, list):
-        return [_masked_header(header, values) for header in value]
+        return [_masked_header(header, redactor) for header in value]
     if name == "url" and isinstance(value, str):
-        return masked(redacted_path(value), values)
-    return _masked_value(value, values)
+        return redactor.text(redacted_path(value))
+    return _masked_value(value, redactor)
 
 
-def _masked_value(value: Any, values: Set[str]) -> Any:
+def _masked_value(value: Any, redactor: Redactor) -> Any:
     if isinstance(value, str):
-        return masked(value, values)
+        return redactor.text(value)
     if isinstance(value, bytes):
-        concealed = masked_in_place(value, values)
+        concealed = redactor.data_in_place(value)
         is_kept = concealed is value and isinstance(value, KeptBytes)
         return value if is_kept else KeptBytes(concealed)  # plain bytes if loaded from a file
     if isinstance(value, list | tuple):
-        return [_masked_value(item, values) for item in value]
-    return _masked_fields(value, values) if isinstance(value, dict) else value
+        return [_masked_value(item, redactor) for item in value]
+    return _masked_fields(value, redactor) if isinstance(value, dict) else value
 
 
-def _masked_header(header: Any, values: Set[str]) -> Any:
+def _masked_header(header: Any, redactor: Redactor) -> Any:
     match header:
         case [str() as name, str() as value]:
-            return [name, masked(redacted_value(name, value), values)]
+            return [name, redactor.text(redacted_value(name, value))]
         case _:
-            return _masked_value(header, values)
+            return _masked_value(header, redactor)

@@ -399,6 +399,28 @@ def test_updates_are_reported_to_addons_that_have_the_hook() -> None:
     assert both_ways(run, "hook_table") == (1, 1)
 
 
+def test_an_addon_with_a_hook_for_updates_may_come_later() -> None:
+    class Updated:
+        name = "updated"
+
+        def __init__(self) -> None:
+            self.flows: list[flow.Flow] = []
+
+        def update(self, flows: Sequence[flow.Flow]) -> None:
+            self.flows += flows
+
+    def run() -> list[int]:
+        manager, addon = Master().addons, Updated()
+        seen = []
+        for change in (lambda: None, lambda: None, lambda: manager.add(addon), lambda: None):
+            change()
+            asyncio.run(manager.handle_lifecycle(HttpRequestHook(tflow.tflow())))
+            seen.append(len(addon.flows))
+        return seen
+
+    assert both_ways(run, "hook_table") == ([0, 0, 1, 2], [0, 0, 1, 2])
+
+
 def test_a_triggered_event_reaches_its_hooks_and_a_new_hook_is_noticed() -> None:
     class Configured:
         """Gets a hook while it is configured."""

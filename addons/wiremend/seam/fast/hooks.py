@@ -10,7 +10,11 @@ from typing import Any, cast
 
 from mitmproxy import addonmanager, exceptions, flow, hooks, http, log
 from mitmproxy.addonmanager import AddonManager
+from mitmproxy.addons.maplocal import MapLocal
+from mitmproxy.addons.modifyheaders import ModifyHeaders
 from mitmproxy.addons.onboarding import Onboarding
+from mitmproxy.addons.tlsconfig import TlsConfig
+from mitmproxy.addons.update_alt_svc import ALT_SVC, UpdateAltSvc
 from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.layer import CommandGenerator
 from mitmproxy.proxy.layers.http import HttpLayer
@@ -85,6 +89,16 @@ def _hooks_named(manager: AddonManager, event: hooks.Hook) -> list[list[Callable
     return found
 
 
+def _may_have_hooks(manager: AddonManager, name: str) -> bool:
+    """Return False if it is known that no addon has this hook."""
+    return bool(manager.__dict__.get(_TABLE, {}).get(name, True))
+
+
+def _is_flow(data: Any) -> bool:
+    """Do as `isinstance` does, which takes longer for an abstract base class."""
+    return type(data) is http.HTTPFlow or isinstance(data, flow.Flow)
+
+
 async def _handle_lifecycle(manager: AddonManager, event: hooks.Hook) -> None:
     """Do as `AddonManager.handle_lifecycle` does."""
     await _await_each(_lifecycle(manager, event, event.args()))
@@ -93,17 +107,19 @@ async def _handle_lifecycle(manager: AddonManager, event: hooks.Hook) -> None:
 def _lifecycle(manager: AddonManager, event: hooks.Hook, args: list[Any]) -> Steps:
     """Call the hooks of an event; yield what has to be awaited before the next one."""
     yield from _trigger(manager, event, args)
-    if isinstance(args[0], flow.Flow):
+    if _is_flow(args[0]) and _may_have_hooks(manager, hooks.UpdateHook.name):
         update = hooks.UpdateHook([args[0]])
         yield from _trigger(manager, update, [update.flows])
 
 
 def _trigger(manager: AddonManager, event: hooks.Hook, args: list[Any]) -> Steps:
     """Do as `AddonManager.trigger_event` does: an exception skips the rest of its chain entry."""
+    subject = args[0]
+    is_alone = len(args) == 1  # always; to pass a list of arguments takes longer
     for entry in _hooks_named(manager, event):
         try:
             for hook in entry:
-                result = hook(*args)
+                result = hook(subject) if is_alone else hook(*args)
                 if result is not None and inspect.isawaitable(result):
                     yield result
         except exceptions.AddonHalt:
@@ -261,7 +277,7 @@ def _run_hook(handler: ConnectionHandler, hook: commands.StartHook) -> bool:
 def _resumed(steps: Steps, data: Any) -> Steps:
     """Also wait until a flow that was intercepted is resumed."""
     yield from steps
-    if isinstance(data, flow.Flow) and data.intercepted:
+    if _is_flow(data) and data.intercepted:
         yield data.wait_for_resume()
 
 
@@ -363,6 +379,51 @@ def served_pages() -> Sequence[Replacement]:
         return original(app, served) if app.should_serve(served) else None  # type: ignore[no-untyped-call]
 
     return [(Onboarding, "request", request)]
+
+
+# idle_addons
+
+
+def idle_addons() -> Sequence[Replacement]:
+    """Replace hooks of addons that examine every flow, but only do something if so configured."""
+    map_local, modify, update = MapLocal.request, ModifyHeaders.run, UpdateAltSvc.responseheaders
+
+    def request(addon: MapLocal, flow: http.HTTPFlow) -> None:
+        if addon.replacements:
+            map_local(addon, flow)
+
+    def run(addon: ModifyHeaders, flow: http.HTTPFlow, headers: http.Headers) -> None:
+        if addon.replacements:
+            modify(addon, flow, headers)
+
+    def responseheaders(addon: UpdateAltSvc, flow: http.HTTPFlow) -> None:
+        assert flow.response
+        if ALT_SVC in flow.response.headers:
+            update(addon, flow)
+
+    return [
+        (MapLocal, "request", request),
+        (ModifyHeaders, "run", run),
+        (UpdateAltSvc, "responseheaders", responseheaders),
+    ]
+
+
+# crl_names
+
+
+def crl_names() -> Sequence[Replacement]:
+    """Replace `crl_path`, which reads the serial number in the certificate of the CA each time."""
+    original = TlsConfig.crl_path
+    known: tuple[object, str] = None, ""
+
+    def crl_path(addon: TlsConfig) -> str:
+        nonlocal known
+        authority = addon.certstore.default_ca
+        if known[0] is not authority:
+            known = authority, original(addon)
+        return known[1]
+
+    return [(TlsConfig, "crl_path", crl_path)]
 
 
 # hook_fields

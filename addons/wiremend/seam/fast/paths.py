@@ -8,6 +8,10 @@ not there. Each part here replaces one such spot:
     log_entries    no deprecated log entry is made unless an addon wants it
     inline_hooks   hooks and timers run without a task, and the hooks of a call where it waits
     served_pages   only requests for mitmproxy's own pages are awaited
+    idle_addons    addons that change flows as configured do nothing if nothing is configured
+    crl_names      the name of the list of revoked certificates is made once for each CA
+    log_lines      a log line is written at once, and its second is formatted once
+    flow_lines     the lines on a flow are written without asking for the size of the terminal
     hook_fields    the arguments of a hook are read without `dataclasses.fields`
     plain_options  options with immutable values are not copied when they are read
     field_types    the types of a message's fields are read once, not for each message
@@ -31,9 +35,9 @@ not there. Each part here replaces one such spot:
 A part is installed only if it was written for the code that it replaces: `KNOWN_SOURCES` contains
 digests of that code. So a new version of mitmproxy runs its own code. The option
 `wiremend_fast_paths` disables all parts. Those on hooks are in `hooks.py`, those on messages in
-`messages.py`, those on bodies in `bodies.py`, those on the way of a call through the layers in
-`calls.py`. The chunks of HTTP/1.1 bodies are read by `seam/http1_trailers.py`, which replaces that
-code anyway.
+`messages.py`, those on bodies in `bodies.py`, those on lines in `output.py`, those on the way of a
+call through the layers in `calls.py`. The chunks of HTTP/1.1 bodies are read by
+`seam/http1_trailers.py`, which replaces that code anyway.
 """
 
 import gc
@@ -47,7 +51,13 @@ from typing import Any
 from mitmproxy import addonmanager, flow, hooks, http, log, optmanager
 from mitmproxy.addonmanager import AddonManager
 from mitmproxy.addons.asgiapp import ASGIApp
+from mitmproxy.addons.dumper import Dumper
+from mitmproxy.addons.maplocal import MapLocal
+from mitmproxy.addons.modifyheaders import ModifyHeaders
 from mitmproxy.addons.onboarding import Onboarding
+from mitmproxy.addons.termlog import TermLogHandler
+from mitmproxy.addons.tlsconfig import TlsConfig
+from mitmproxy.addons.update_alt_svc import UpdateAltSvc
 from mitmproxy.connection import Connection, ConnectionState
 from mitmproxy.coretypes import multidict
 from mitmproxy.net import check as net_check
@@ -63,7 +73,7 @@ from mitmproxy.proxy.layers.http._http1 import Http1Connection, Http1Server
 from mitmproxy.proxy.mode_servers import ProxyConnectionHandler
 from mitmproxy.proxy.server import ConnectionHandler, LiveConnectionHandler, TimeoutWatchdog
 from mitmproxy.proxy.tunnel import TunnelLayer
-from mitmproxy.utils import typecheck
+from mitmproxy.utils import strutils, typecheck
 from OpenSSL import SSL
 
 from wiremend.seam.connections import Commands
@@ -77,8 +87,10 @@ from wiremend.seam.fast.calls import (
     unpaused_layers,
 )
 from wiremend.seam.fast.hooks import (
+    crl_names,
     hook_fields,
     hook_table,
+    idle_addons,
     inline_hooks,
     log_entries,
     served_pages,
@@ -93,25 +105,34 @@ from wiremend.seam.fast.messages import (
     host_names,
     urls,
 )
+from wiremend.seam.fast.output import flow_lines, log_lines
 
 KNOWN_SOURCES = frozenset(
     {
         "00676a887c456cec",
         "04776846f3cf761c",
+        "0818e55becb894aa",
+        "0b843c828ea391a6",
         "0ba4541fc6fa15ce",
         "1095f6e1581d1780",
         "119a33642637d420",
         "11ede598b3b37965",
         "13180532440359de",
+        "14324bf81cea64a6",
         "1f256dc3d66394a0",
+        "21e393b7aff8d256",
         "25431c611ea39d3f",
+        "25ce1b89275c1ea2",
         "27b46f4337ba25c6",
         "2ac8db3e43ae743f",
         "2cb1077a21556ca9",
         "350b419ab7284091",
         "367b3317bc2ba45c",
         "38c97e792d1db5b7",
+        "41d524143eb511ce",
         "482e7414c932e3e8",
+        "493ac58359a0af39",
+        "4c6bf038aa472f3e",
         "4d53696a5f9f6670",
         "4d8ace76d8488336",
         "4e9724eb64588ac2",
@@ -125,16 +146,21 @@ KNOWN_SOURCES = frozenset(
         "6859c2d9c826806e",
         "6ba31883cc7a06b3",
         "6e42e075ee5fa3df",
+        "6e89b0629e49021a",
         "706760d6eecf10cd",
         "76efad3bee98e9b5",
+        "811403f1d7ddb4e3",
         "85c0e6b656c324e5",
+        "8e68aed9b090eb93",
         "95c3f93e9824e527",
         "95c9f187c70d4d09",
+        "97ffbfab9eb1e08e",
         "9ac7970160526268",
         "9f8b52fd798203c9",
         "a2b42657ebe8bf6d",
         "a333ab3b51300b44",
         "a6df32aba1ae251a",
+        "a9041d305fde07b5",
         "aa59bc78ffbdcf54",
         "aece271029af36e4",
         "b19e37ceb2096421",
@@ -146,6 +172,7 @@ KNOWN_SOURCES = frozenset(
         "cc218a1337c0f5cf",
         "d808a4075a1f266d",
         "d8338265c05d8491",
+        "db822ec74e0b4fd6",
         "dc5ed395ce4f0763",
         "dd52bbec90eacace",
         "dd59639eb7c46701",
@@ -361,6 +388,26 @@ PARTS = (
         inline_hooks,
     ),
     Part("served_pages", (Onboarding.request, ASGIApp.request, ASGIApp.should_serve), served_pages),
+    Part(
+        "idle_addons",
+        (MapLocal.request, ModifyHeaders.run, UpdateAltSvc.responseheaders),
+        idle_addons,
+    ),
+    Part("crl_names", (TlsConfig.crl_path,), crl_names),
+    Part("log_lines", (log.MitmFormatter, TermLogHandler), log_lines),
+    Part(
+        "flow_lines",
+        (
+            Dumper.echo_flow,
+            Dumper._echo_request_line,
+            Dumper._echo_response_line,
+            Dumper._fmt_client,
+            Dumper.echo,
+            Dumper.style,
+            strutils.escape_control_characters,
+        ),
+        flow_lines,
+    ),
     Part("hook_fields", (hooks.Hook.args,), hook_fields),
     Part(
         "plain_options",

@@ -3,6 +3,7 @@ the call ended and what was done to it."""
 
 from wiremend.call_record.outcomes import CallState
 from wiremend.call_record.schema import CallRecord
+from wiremend.call_record.schema import Usage as StoredUsage
 from wiremend.protocols.base.middle.conversation import (
     Conversation,
     Parameters,
@@ -142,7 +143,7 @@ def _add_outcome_without_record(call: ViewedCall, page: Page) -> None:
             page.line("  " + " · ".join(part for part in parts if part), hanging="    ")
 
 
-def usage_text(usage: Usage) -> str:
+def usage_text(usage: Usage | StoredUsage) -> str:
     """Return token counts, such as `1,234 (1,000 cached) → 56 tokens`."""
     if usage.input_tokens is None and usage.output_tokens is None:
         return ""

@@ -37,7 +37,7 @@ class _Escapes(dict[int, str]):
         return shown if is_hidden else chr(code)
 
 
-_ESCAPES = _Escapes({code: chr(code) for code in range(0x80)} | _REPLACED)
+_ESCAPES = _Escapes({code: chr(code) for code in (*range(0x80), *map(ord, "·→…"))} | _REPLACED)
 
 
 def neutralised(text: str) -> str:
@@ -53,9 +53,17 @@ def neutralised(text: str) -> str:
 
 def one_line(text: str, most: int) -> str:
     """Return the start of a text on one line, with at most `most` characters."""
+    if len(text) <= most and _is_plain(text):
+        return text  # as most texts
     start = " ".join(text[: 4 * most].split())
     is_cut = len(start) > most or len(text) > 4 * most
     return neutralised(start[: max(0, most - 1)] + "…" if is_cut else start)[:most]
+
+
+def _is_plain(text: str) -> bool:
+    """Whether a text consists of visible characters, with single spaces between them."""
+    is_visible = text.isascii() and text.isprintable()
+    return is_visible and "  " not in text and text[:1] != " " and text[-1:] != " "
 
 
 def counted(number: int, noun: str) -> str:
