@@ -391,10 +391,13 @@ class Blocks:
             self._close(current, self._received(None, new_stop(), changed=True))
         self._show_start(block, event, data, changed=changed)
 
-    def is_settled(self, block: Block) -> bool:
-        """Return whether deltas of this block are forwarded as they come."""
-        is_open = block is self._current and block.is_shown and block.stop is None
-        return is_open and not block.start_text and not self.holds_back
+    def numbered(self, index: Any) -> Block | None:
+        """Return the open block if its deltas have this index and are forwarded as they come."""
+        block = self._current
+        if block is None or block.stop is not None or block.start_text:
+            return None
+        is_its_own = index == block.number and type(index) is int
+        return block if is_its_own and self._by_source.get(index) is block else None
 
     def place(self, block: Block, event: Event | None, data: JsonObject, *, changed: bool) -> None:
         """Write a delta or a stop of a block, or store it if the block waits."""
@@ -403,7 +406,7 @@ class Blocks:
             return
         if block.start_text and self._repeats_start(block, data):
             return
-        self._remember(block, data)
+        self.remember(block, data)
         if block.stop is not None and not block.goes_on:
             found = f"a delta of block {block.source!r} after its stop"
             self._draft.note(STOP_TOO_EARLY, found, "the stop moved behind it")
@@ -454,7 +457,7 @@ class Blocks:
             return
         self._close_held(block)
 
-    def _remember(self, block: Block, data: JsonObject) -> None:
+    def remember(self, block: Block, data: JsonObject) -> None:
         """Keep what later decisions depend on."""
         delta = data.get("delta")
         kind = delta.get("type") if isinstance(delta, dict) else None

@@ -136,8 +136,7 @@ KEEPALIVE_FRAME = Rule(
     after="(a blank line)",
 )
 
-_TEXT_BY_REPEATABLE = {"text_delta": "text", "thinking_delta": "thinking"}
-"""The key of the text in deltas of which only the first one changes the state of its block."""
+_KNOWN_TYPES = STREAM_EVENTS - {"error"}
 _KINDS: Mapping[str, EventKind] = {
     "ping": EventKind.IDLE,
     "message_start": EventKind.PREAMBLE,
@@ -303,18 +302,20 @@ class AnthropicRepairer(EventRepairer):
         handler(event, value, changed)
         return _KINDS.get(kind, EventKind.CONTENT)
 
-    def repeatable_delta(self, value: Any) -> tuple[str, str] | None:
-        """Return the key and the text of a delta of the open block, if it is text or thinking."""
-        delta = value.get("delta") if value.get("type") == "content_block_delta" else None
-        if not isinstance(delta, dict):
+    def known_type(self, value: Any) -> str:
+        """Return the type of an event of this protocol that is not an error."""
+        kind = value.get("type") if isinstance(value, dict) else None
+        return kind if isinstance(kind, str) and kind in _KNOWN_TYPES else ""
+
+    def pass_valid(self, event: sse.Event, value: JsonObject) -> EventKind | None:
+        """Take a delta that belongs to the open block."""
+        kind = event.type
+        if kind != "content_block_delta" or value.get("type") != kind:
             return None
-        kind = delta.get("type")
-        key = _TEXT_BY_REPEATABLE.get(kind) if isinstance(kind, str) else None
-        text = delta.get(key) if key is not None else None
-        is_settled = self._start is None and not self._end.is_held and not self._end.is_waiting
-        block = self._blocks.find(source_of(value))
-        is_usual = is_settled and block is not None and self._blocks.is_settled(block)
-        return (key, text) if is_usual and key and isinstance(text, str) else None
+        if self._start is not None or self._end.has_arrived:
+            return None
+        self.delta = self._deltas.pass_usual(value)
+        return None if self.delta is None else EventKind.CONTENT
 
     def _move(self, data: JsonObject, kind: str) -> bool:
         """Move values that are in the wrong place; return whether anything changed."""
