@@ -165,7 +165,10 @@ class StreamRepair:
                 at += len(event.raw)
                 one = self._repair_event(event)
                 repaired.append(one)
-                self._look_at_repaired(event.raw, [event], [one])
+                if self._watch is not None:
+                    self._look_for_calls(self._watch, event.raw, [event], [one])
+                if self._repairer.delta is not None or self._repetitions.delta is not None:
+                    self._expect_repetitions(event, one)
             else:
                 end = data.find(b"\n\n", at) + 2
                 end = end if end > 1 else size
@@ -182,20 +185,16 @@ class StreamRepair:
         """Repair the events that `data` completes by parsing them."""
         events = self._decoder.feed(data)
         repaired = [self._repair_event(event) for event in events]
-        self._look_at_repaired(data, events, repaired)
+        if self._watch is not None:
+            self._look_for_calls(self._watch, data, events, repaired)
+        if events:
+            self._expect_repetitions(events[-1], repaired[-1])
         return repaired
 
-    def _look_at_repaired(
-        self, data: bytes, events: list[sse.Event], repaired: list[Repaired]
-    ) -> None:
-        """Look for calls in the text of these events, and whether the last one may be repeated."""
-        watch = self._watch
-        if watch is not None and (b"<" in data or b"u003" in data or watch.is_reading):
-            self._watch_events(watch, data, events, repaired)
-        if events:
-            event, delta = events[-1], self._repairer.delta
-            is_passed = repaired[-1].data is event.raw and not (self._gave_up or event.is_part)
-            self._repetitions.expect(event.raw, delta if is_passed else None)
+    def _expect_repetitions(self, event: sse.Event, repaired: Repaired) -> None:
+        """Expect repetitions of the last event if it is a delta that passed unchanged."""
+        is_passed = repaired.data is event.raw and not (self._gave_up or event.is_part)
+        self._repetitions.expect(event.raw, self._repairer.delta if is_passed else None)
 
     def _pass_repeated(
         self, repeated: RepeatedDelta, data: bytes, at: int, repaired: list[Repaired]
@@ -219,7 +218,7 @@ class StreamRepair:
             repaired.append(passed)
         return end
 
-    def _watch_events(
+    def _look_for_calls(
         self,
         watch: LeakedCallWatch,
         data: bytes,
@@ -227,7 +226,7 @@ class StreamRepair:
         repaired: list[Repaired],
     ) -> None:
         """Add what is found in the text of these events, which `data` completed."""
-        if not watch.must_read(data):
+        if not (b"<" in data or b"u003" in data or watch.is_reading) or not watch.must_read(data):
             return
         first = self._events - sum(not event.is_part for event in events) + 1
         found = contain("looking for calls", self._stop_watching, watch.read, events, first)
@@ -333,7 +332,8 @@ class StreamRepair:
         received = event if event.data is not None else self._bare_error(event) or event
         kept = without_fields(received) if self._drops_fields else received
         repaired = self._repairer.feed(kept)
-        if repaired.kind is EventKind.TERMINAL or repaired.kind is EventKind.ERROR:
+        kind = repaired.kind
+        if kind is EventKind.TERMINAL or kind is EventKind.ERROR:
             self._verdict = repaired
         if repaired.data is event.raw and not repaired.findings and kept is event:
             self._withheld.clear()

@@ -28,6 +28,7 @@ from wiremend.protocols.anthropic.usage import (
     EMPTY_MESSAGE,
     MESSAGE_START_INCOMPLETE,
     fill_start,
+    missing_in,
 )
 from wiremend.protocols.anthropic.whole import divided
 from wiremend.protocols.base.cut_content import ContentLost
@@ -308,14 +309,38 @@ class AnthropicRepairer(EventRepairer):
         return kind if isinstance(kind, str) and kind in _KNOWN_TYPES else ""
 
     def pass_valid(self, event: sse.Event, value: JsonObject) -> EventKind | None:
-        """Take a delta that belongs to the open block."""
+        """Take an event before the stop reason, other than the stop of a block."""
         kind = event.type
-        if kind != "content_block_delta" or value.get("type") != kind:
+        if value.get("type") != kind or self._start is not None or self._end.has_arrived:
             return None
-        if self._start is not None or self._end.has_arrived:
-            return None
-        self.delta = self._deltas.pass_usual(value)
-        return None if self.delta is None else EventKind.CONTENT
+        match kind:
+            case "content_block_delta":
+                self.delta = self._deltas.pass_usual(value)
+                is_passed = self.delta is not None
+            case "content_block_start":
+                has_begun = self._began and not self._is_whole
+                is_passed = has_begun and self._blocks.pass_start(value)
+            case "message_start":
+                is_passed = not self._began and self._pass_start(value)
+            case "ping":
+                is_passed = not self._blocks.has_stop
+            case _:
+                return None
+        return _KINDS.get(kind, EventKind.CONTENT) if is_passed else None
+
+    def _pass_start(self, data: JsonObject) -> bool:
+        """Take a whole `message_start` without content; return False for others."""
+        message, shown = data.get("message"), self._context.shown_model
+        if not isinstance(message, dict) or len(data) > 2 or message.get("content") != []:
+            return False
+        if missing_in(message) or shown not in (None, message["model"]):
+            return False
+        self._begin(message)
+        return True
+
+    def _begin(self, message: JsonObject) -> None:
+        self._began = True
+        self._blocks.answer = f"{message.get('id')} {message.get('usage')}"
 
     def _move(self, data: JsonObject, kind: str) -> bool:
         """Move values that are in the wrong place; return whether anything changed."""
@@ -395,7 +420,6 @@ class AnthropicRepairer(EventRepairer):
     def _message_start(self, event: sse.Event, data: JsonObject, changed: bool) -> None:
         if self._began and self._draft.note(MESSAGE_START_REPEATED, "a second one", "dropped"):
             return
-        self._began = True
         message = data.get("message")
         if not isinstance(message, dict):
             message = data["message"] = {}
@@ -403,7 +427,7 @@ class AnthropicRepairer(EventRepairer):
         if isinstance(content, str) and content and self._draft.is_on(CONTENT_IN_MESSAGE_START):
             message["content"], changed = [{"type": "text", "text": content}], True
         changed = fill_start(message, self._context.model, self._draft) or changed
-        self._blocks.answer = f"{message.get('id')} {message.get('usage')}"
+        self._begin(message)
         if message.get("content") and isinstance(message["content"], list):
             changed = self._end.check_reason(message) or changed
             self._start = event, data, changed
