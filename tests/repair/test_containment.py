@@ -38,7 +38,7 @@ def stream_of(name: str) -> bytes:
 def failing(name: str, at: int, raised: type[BaseException] = ValueError) -> StreamRepair:
     """Return a repair whose rules raise on event number `at`; 0 is the end."""
     framing = FRAMINGS[name]
-    repair = framing.repair(framing.context())
+    repair = stream_repair(framing.protocol, framing.context(), parses_all=True)
     repairer: Any = repair._repairer
     original = {method: getattr(repairer, method) for method in ("feed", "end")}
     calls = 0

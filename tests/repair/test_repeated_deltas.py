@@ -13,6 +13,7 @@ from strategies import chat_completions as chat_streams
 from strategies import gemini as gemini_streams
 from strategies import responses as responses_streams
 from strategies.mutations import chunked
+from wiremend.protocols.base.repairer import Repeatable
 from wiremend.repair.repeated_deltas import RepeatedDelta
 from wiremend.repair.stream import StreamRepair, stream_repair
 
@@ -55,7 +56,7 @@ def recognised(repeated: RepeatedDelta, data: bytes) -> tuple[int, int]:
 
 @pytest.mark.parametrize(("text", "is_recognised"), TEXTS.values(), ids=TEXTS)
 def test_texts_that_are_recognised(text: bytes, is_recognised: bool) -> None:
-    repeated = RepeatedDelta.of(DELTA % b"Hi", "text", "Hi", reads_tags=False)
+    repeated = RepeatedDelta.of(DELTA % b"Hi", Repeatable("text", "Hi"), reads_tags=False)
     assert repeated is not None
     data = DELTA % b"a" + DELTA % text + DELTA % b"b"
     expected = (len(data), 3) if is_recognised else (len(DELTA % b"a"), 1)
@@ -65,7 +66,7 @@ def test_texts_that_are_recognised(text: bytes, is_recognised: bool) -> None:
 def test_text_with_tags_is_left_to_the_parser_if_it_is_read() -> None:
     data = DELTA % b"a <b"
     for reads_tags, expected in ((False, (len(data), 1)), (True, (0, 0))):
-        repeated = RepeatedDelta.of(DELTA % b"Hi", "text", "Hi", reads_tags=reads_tags)
+        repeated = RepeatedDelta.of(DELTA % b"Hi", Repeatable("text", "Hi"), reads_tags=reads_tags)
         assert repeated is not None
         assert recognised(repeated, data) == expected
 
@@ -84,7 +85,7 @@ EVENTS: dict[str, tuple[bytes, bool]] = {
 
 @pytest.mark.parametrize(("raw", "is_found"), EVENTS.values(), ids=EVENTS)
 def test_events_whose_text_is_found(raw: bytes, is_found: bool) -> None:
-    repeated = RepeatedDelta.of(raw, "text", "Hi", reads_tags=False)
+    repeated = RepeatedDelta.of(raw, Repeatable("text", "Hi"), reads_tags=False)
     assert (repeated is not None) is is_found
     assert repeated is None or (
         repeated.matches(raw) and recognised(repeated, raw) == (len(raw), 1)
@@ -93,7 +94,7 @@ def test_events_whose_text_is_found(raw: bytes, is_found: bool) -> None:
 
 def test_half_of_a_surrogate_pair_is_not_looked_for() -> None:
     raw = DELTA % b"\\ud800"
-    assert RepeatedDelta.of(raw, "text", "\ud800", reads_tags=False) is None
+    assert RepeatedDelta.of(raw, Repeatable("text", "\ud800"), reads_tags=False) is None
 
 
 STREAMS: dict[str, list[st.SearchStrategy[list[bytes]]]] = {

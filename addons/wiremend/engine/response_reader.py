@@ -398,24 +398,28 @@ class ResponseReading:
         read = StreamRead(shows=not holding)
         ready: list[bytes] = []
         for event in repaired:
-            read.findings += event.findings
-            if NAME_OF_COUNTS in event.data:
-                self.count_tokens(event.data, event.value)
+            data, kind = event.data, event.kind
+            if event.findings:
+                read.findings += event.findings
+            if NAME_OF_COUNTS in data:
+                self.count_tokens(data, event.value)
             if self._watches_answer:
-                self.look_for_answer(event.data, event.value)
-            read.has_progress = read.has_progress or event.kind is not EventKind.IDLE
-            if event.kind in (EventKind.TERMINAL, EventKind.ERROR):
+                self.look_for_answer(data, event.value)
+            if kind is not EventKind.IDLE:
+                read.has_progress = True
+            if kind is EventKind.TERMINAL or kind is EventKind.ERROR:
                 read.end = event
-            if event.kind is EventKind.ERROR and holding:
-                return read
-            if not read.shows and event.kind is EventKind.CONTENT:
-                self.start_guard(now)
-            if not read.shows and self.is_held(now, event.kind):
-                self.hold(event.data)
-                read.shows = self.holds_too_much
-            else:
+                if holding and kind is EventKind.ERROR:
+                    return read
+            if not read.shows:
+                if kind is EventKind.CONTENT:
+                    self.start_guard(now)
+                if self.is_held(now, kind):
+                    self.hold(data)
+                    read.shows = self.holds_too_much
+                    continue
                 read.shows = True
-                ready.append(event.data)
+            ready.append(data)
             if read.end is not None:
                 break
         read.ready = b"".join(ready)

@@ -35,6 +35,7 @@ from wiremend.protocols.base.repairer import (
     Repaired,
     RepairedBody,
     Repairer,
+    Repeatable,
     StreamContext,
 )
 from wiremend.rules.rule import CallPlace, EventPlace, Finding, Rule
@@ -243,8 +244,9 @@ class LeakedCallRepairer:
         written = self._settled("its rest did not come in time")
         return self._joined([*written, self._repairer.release()], EventKind.CONTENT)
 
-    def repeatable_text(self) -> tuple[str, str] | None:
-        """Return None: every text may begin a call."""
+    @property
+    def delta(self) -> Repeatable | None:
+        """None: every text may begin a call."""
         return None
 
     def skip(self, events: int) -> None:

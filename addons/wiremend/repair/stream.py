@@ -23,7 +23,7 @@ from wiremend.repair.leaked_calls import (
     LeakedCallWatch,
     LeakSearch,
 )
-from wiremend.repair.repeated_deltas import RepeatedDelta
+from wiremend.repair.repeated_deltas import RepeatedDelta, Repetitions
 from wiremend.repair.tool_names import ToolNameRestorer
 from wiremend.rules.containment import Fault, contain
 from wiremend.rules.rule import FINDINGS_LIMIT, CallPlace, EventPlace, Finding, Rule
@@ -87,8 +87,6 @@ _WITHHELD_LIMIT = 16
 """Events that are kept while the repairer does not report that it holds them back."""
 _RECENT_EVENTS = 4
 """Where a stream without a terminal event has its finish reason: only usage follows it."""
-_ATTEMPTS = 16
-"""Events that are content, after which no delta to repeat is expected any more."""
 
 
 class StreamRepair:
@@ -138,11 +136,8 @@ class StreamRepair:
         """The shape of the large event whose parts are being passed on."""
         self._has_shortened = False
         self._verdict: Repaired | None = None
-        self._repeated: RepeatedDelta | None = None
-        """What recognises repetitions of the last event; None if it is no delta to repeat."""
         may_repeat = isinstance(self._decoder, sse.Decoder) and not parses_all
-        self._attempts_left = _ATTEMPTS if may_repeat else 0
-        """How many more events without a text to repeat are looked at."""
+        self._repetitions = Repetitions(is_on=may_repeat, reads_tags=watch is not None)
 
     @property
     def gave_up(self) -> bool:
@@ -158,14 +153,27 @@ class StreamRepair:
         """Repair the events that `data` completes, in order."""
         self._bytes += len(data)
         repaired: list[Repaired] = []
-        at = 0
-        while at < len(data):
-            if self._repeated is not None:
-                at = self._pass_repeated(self._repeated, data, at, repaired)
-            end = self._end_of_event(data, at)
-            if at < end:
+        decoder = self._decoder if isinstance(self._decoder, sse.Decoder) else None
+        at, size = 0, len(data)
+        while at < size:
+            if self._repetitions.delta is not None:
+                at = self._pass_repeated(self._repetitions.delta, data, at, repaired)
+                if at == size:
+                    break
+            event = decoder.feed_usual(data, at) if decoder is not None else None
+            if event is not None:
+                at += len(event.raw)
+                one = self._repair_event(event)
+                repaired.append(one)
+                if self._watch is not None:
+                    self._look_for_calls(self._watch, event.raw, [event], [one])
+                if self._repairer.delta is not None or self._repetitions.delta is not None:
+                    self._expect_repetitions(event, one)
+            else:
+                end = data.find(b"\n\n", at) + 2
+                end = end if end > 1 else size
                 repaired += self._feed(data[at:end])
-            at = end
+                at = end
         if self._bytes > self._limit_bytes and not self._gave_up:
             found = f"more than {self._limit_bytes} bytes"
             place = EventPlace(self._events)
@@ -173,47 +181,20 @@ class StreamRepair:
             repaired.append(self.pass_the_rest(finding))
         return repaired
 
-    def _end_of_event(self, data: bytes, at: int) -> int:
-        """Return where the next event ends in `data`; the end of `data` if that does not matter."""
-        if not self._attempts_left and self._repeated is None:
-            return len(data)
-        end = data.find(b"\n\n", at)
-        return len(data) if end < 0 else end + 2
-
     def _feed(self, data: bytes) -> list[Repaired]:
         """Repair the events that `data` completes by parsing them."""
         events = self._decoder.feed(data)
         repaired = [self._repair_event(event) for event in events]
-        watch = self._watch
-        if watch is not None and (b"<" in data or b"u003" in data or watch.is_reading):
-            self._watch_events(watch, data, events, repaired)
-        if events and (self._attempts_left or self._repeated is not None):
-            self._look_for_repeated(events[-1], repaired[-1])
+        if self._watch is not None:
+            self._look_for_calls(self._watch, data, events, repaired)
+        if events:
+            self._expect_repetitions(events[-1], repaired[-1])
         return repaired
 
-    def _look_for_repeated(self, event: sse.Event, repaired: Repaired) -> None:
-        """Remember the last event if it is a delta that may be repeated."""
-        is_unchanged = repaired.kind is EventKind.CONTENT and repaired.data == event.raw
-        may_be = is_unchanged and not repaired.findings and not self._gave_up and not event.is_part
-        if may_be and self._repeated is not None and self._repeated.matches(event.raw):
-            return
-        self._repeated = None
-        if not may_be:
-            return
-        found = contain("recognising a delta", self._no_text, self._repairer.repeatable_text)
-        if found is not None and found[1]:
-            reads_tags = self._watch is not None
-            self._repeated = RepeatedDelta.of(event.raw, *found, reads_tags=reads_tags)
-        self._attempts_left = _ATTEMPTS if self._repeated else max(0, self._attempts_left - 1)
-
-    def _no_text(self, fault: Fault) -> None:
-        self._faults.append(fault)
-        self._parse_all()
-
-    def _parse_all(self) -> None:
-        """Recognise no more deltas by their bytes."""
-        self._attempts_left = 0
-        self._repeated = None
+    def _expect_repetitions(self, event: sse.Event, repaired: Repaired) -> None:
+        """Expect repetitions of the last event if it is a delta that passed unchanged."""
+        is_passed = repaired.data is event.raw and not (self._gave_up or event.is_part)
+        self._repetitions.expect(event.raw, self._repairer.delta if is_passed else None)
 
     def _pass_repeated(
         self, repeated: RepeatedDelta, data: bytes, at: int, repaired: list[Repaired]
@@ -231,10 +212,13 @@ class StreamRepair:
             self._repairer.skip(count)
             self._recent.extend([sse.Event(b"")] * min(count, _RECENT_EVENTS))
             self._withheld.clear()
-            repaired.append(Repaired(data[at:end], EventKind.CONTENT, run=run))
+            self._repetitions.keep(run)
+            passed = Repaired(data[at:end], EventKind.CONTENT)
+            passed.run = run if repeated.keep is None else None
+            repaired.append(passed)
         return end
 
-    def _watch_events(
+    def _look_for_calls(
         self,
         watch: LeakedCallWatch,
         data: bytes,
@@ -242,7 +226,7 @@ class StreamRepair:
         repaired: list[Repaired],
     ) -> None:
         """Add what is found in the text of these events, which `data` completed."""
-        if not watch.must_read(data):
+        if not (b"<" in data or b"u003" in data or watch.is_reading) or not watch.must_read(data):
             return
         first = self._events - sum(not event.is_part for event in events) + 1
         found = contain("looking for calls", self._stop_watching, watch.read, events, first)
@@ -261,7 +245,7 @@ class StreamRepair:
         """
         held = self.take_held()
         self._gave_up = True
-        self._parse_all()
+        self._repetitions.stop()
         for recent in self._recent:
             self._look_for_terminal(recent)
         return Repaired(held, EventKind.CONTENT, [finding])
@@ -345,9 +329,15 @@ class StreamRepair:
     def _repair(self, event: sse.Event) -> Repaired:
         """Repair one event; raises whatever a rule raises."""
         self._recent.append(event)
-        received = self._bare_error(event) or event
+        received = event if event.data is not None else self._bare_error(event) or event
         kept = without_fields(received) if self._drops_fields else received
         repaired = self._repairer.feed(kept)
+        kind = repaired.kind
+        if kind is EventKind.TERMINAL or kind is EventKind.ERROR:
+            self._verdict = repaired
+        if repaired.data is event.raw and not repaired.findings and kept is event:
+            self._withheld.clear()
+            return repaired
         if kept is not received:
             repaired.findings.append(
                 Finding(
@@ -357,8 +347,6 @@ class StreamRepair:
                     "dropped",
                 )
             )
-        if repaired.kind in (EventKind.TERMINAL, EventKind.ERROR):
-            self._verdict = repaired
         if repaired.data or repaired.findings:
             is_held = self._repairer.holds_back and event.raw not in repaired.data
             self._withheld = [event.raw] if is_held else []
@@ -372,7 +360,7 @@ class StreamRepair:
     def _stop(self, fault: Fault, event: sse.Event) -> Repaired:
         """Stop repairing at an event on which a rule raised."""
         self._gave_up = True
-        self._parse_all()
+        self._repetitions.stop()
         self._faults.append(fault)
         for recent in self._recent:
             self._look_for_terminal(recent)
@@ -473,7 +461,7 @@ class StreamRepair:
 
     def _stop_at_end(self, fault: Fault) -> Repaired:
         self._gave_up = True
-        self._parse_all()
+        self._repetitions.stop()
         self._faults.append(fault)
         for event in self._recent:
             self._look_for_terminal(event)

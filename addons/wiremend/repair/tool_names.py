@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from wiremend.protocols.base.provider_error import ProviderError
-from wiremend.protocols.base.repairer import Decoder, Repaired, Repairer
+from wiremend.protocols.base.repairer import Decoder, Repaired, Repairer, Repeatable
 from wiremend.text import json_array, json_value, sse
 from wiremend.text.json_edits import Edits, Path, parse
 from wiremend.text.patterns import linear_pattern
@@ -88,9 +88,10 @@ class ToolNameRestorer:
         """Repair a complete event. Never raises."""
         return self._repairer.feed(self._restored(event))
 
-    def repeatable_text(self) -> tuple[str, str] | None:
-        """Return the key and the text of a delta that may be repeated."""
-        return self._repairer.repeatable_text()
+    @property
+    def delta(self) -> Repeatable | None:
+        """The delta that was fed last, if it may be repeated."""
+        return self._repairer.delta
 
     def skip(self, events: int) -> None:
         """Count deltas that are not fed."""

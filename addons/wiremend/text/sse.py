@@ -211,16 +211,24 @@ class Decoder:
         """Whether something was decoded, and nothing of an unfinished event is kept."""
         return not (self._at_start or self._buffer or self._tail is not None)
 
+    def feed_usual(self, data: bytes, at: int) -> Event | None:
+        """Take the event at `at` in `data` if it is whole and in a usual form; else return None.
+
+        Then nothing was taken: `feed` takes the bytes from `at` on.
+        """
+        if self._buffer or self._tail is not None or len(data) > self._limit_bytes:
+            return None
+        event = _usual_at(data, at)
+        if event is not None:
+            self._at_start = False
+        return event
+
     def feed(self, data: bytes) -> list[Event]:
         """Return the events that `data` completes, in order, and the parts of a large event."""
         buffer = self._buffer
-        if not buffer and self._tail is None and len(data) <= self._limit_bytes:
-            event = _parse_usual(data)
-            if event is not None or _is_whole(data):
-                self._at_start = False
-                if event is not None:
-                    return [event]
-                return [self._parse(one + b"\n\n") for one in data[:-2].split(b"\n\n")]
+        if not buffer and self._tail is None and len(data) <= self._limit_bytes and _is_whole(data):
+            self._at_start = False
+            return [self._parse(one + b"\n\n") for one in data[:-2].split(b"\n\n")]
         buffer += data
         events: list[Event] = []
         if self._tail is not None:
@@ -291,7 +299,8 @@ class Decoder:
         return match.end() == len(self._buffer) and _ends_in_cr(match)
 
     def _parse(self, raw: bytes) -> Event:
-        if (event := _parse_usual(raw)) is not None:
+        event = _usual_at(raw, 0)
+        if event is not None and len(event.raw) == len(raw):
             return event
         type = b""
         data: list[bytes] = []
@@ -318,19 +327,30 @@ def _is_whole(data: bytes) -> bool:
     )
 
 
-def _parse_usual(raw: bytes) -> Event | None:
-    """Return the event if it is an `event:` and a `data:` line, or only the second; else None.
+def _usual_at(data: bytes, at: int) -> Event | None:
+    """Return the event at `at` if it is an `event:` and a `data:` line, or only the second.
 
-    Nothing precedes or follows it then, and all its lines end in LF.
+    All its lines end in LF, or all in CRLF. Return None for events in other forms.
     """
-    if not raw.endswith(b"\n\n"):
+    start, type = at, ""
+    if data.startswith(b"event: ", at):
+        start = data.find(b"\n", at) + 1
+        type = data[at + 7 : start - 1].decode("utf-8", "replace")
+    if start < at or not data.startswith(b"data: ", start):
         return None
-    at = raw.find(b"\n") + 1 if raw.startswith(b"event: ") else 0
-    is_usual = raw.startswith(b"data: ", at) and raw.find(b"\n", at) == len(raw) - 2
-    if not is_usual or b"\r" in raw:
+    end = data.find(b"\n", start)
+    if end < 0:
         return None
-    type = raw[7 : at - 1].decode("utf-8", "replace") if at else ""
-    return Event(raw, type, raw[at + 6 : -2])
+    if data.startswith(b"\n", end + 1):
+        raw = data[at : end + 2]
+        return None if b"\r" in raw else Event(raw, type, data[start + 6 : end])
+    if not data.startswith(b"\r\n", end + 1):
+        return None
+    raw = data[at : end + 3]
+    lines = 2 if start == at else 3
+    if raw.count(b"\r\n") != lines or raw.count(b"\r") != lines:
+        return None
+    return Event(raw, type.removesuffix("\r"), data[start + 6 : end - 1])
 
 
 def _ends_in_cr(match: re.Match[bytes]) -> bool:

@@ -5,6 +5,7 @@ both follow in deltas.
 """
 
 from collections.abc import Sequence
+from typing import Any, TypeGuard
 
 from wiremend.protocols.anthropic.grammar import EMPTY_BLOCKS, TOOL_BLOCKS, is_called_by_code
 from wiremend.protocols.base.draft import Draft
@@ -49,6 +50,25 @@ TEXT_IN_START = Rule(
     after='{"type":"content_block_start",…"text":""}}, '
     '{"type":"content_block_delta",…"text":"Hi"}}',
 )
+
+
+_CALL_KEYS = frozenset({"type", "id", "name", "input", "caller"})
+
+
+def is_usual(block: Any) -> TypeGuard[JsonObject]:
+    """Return whether a starting block has all of its fields in their places, and no content.
+
+    None of the functions below changes it.
+    """
+    kind = block.get("type") if isinstance(block, dict) else None
+    if not isinstance(kind, str):
+        return False
+    if kind in EMPTY_BLOCKS:
+        return block.get(kind) == "" and isinstance(block.get("signature", ""), str)
+    if kind != "tool_use" or block.get("input") != {} or not block.keys() <= _CALL_KEYS:
+        return False
+    name = block.get("name")
+    return bool(block.get("id")) and isinstance(name, str) and bool(name.strip())
 
 
 def fill_start(

@@ -14,6 +14,7 @@ from wiremend.protocols.anthropic.block_start import (
     BLOCK_INCOMPLETE,
     TEXT_IN_START,
     fill_start,
+    is_usual,
     take_input,
     take_text,
 )
@@ -198,6 +199,17 @@ class Blocks:
             self.place(new, None, text_delta(new.kind, text), changed=True)
             new.start_text = text
 
+    def pass_start(self, data: JsonObject) -> bool:
+        """Start a usual block with the next number while no other is open; else return False."""
+        block, index = data.get("content_block"), data.get("index")
+        is_next = index == self.shown and type(index) is int and index not in self._by_source
+        if self._current is not None or self._waiting or not is_next or not is_usual(block):
+            return False
+        new = Block(block["type"], block.get("id"), signature=block.get("signature", ""))
+        self._register(new, index, data)
+        self._show(new, data)
+        return True
+
     def add_whole(self, start: JsonObject, deltas: list[JsonObject]) -> None:
         """Write a block that the provider did not send as events: its start, deltas and stop."""
         fill_start(self._draft, start, self._tool_names, self.answer, self.shown)
@@ -256,6 +268,11 @@ class Blocks:
         """Whether a stop is held back until the next event."""
         current = self._current
         return current is not None and current.stop is not None and not current.is_cut
+
+    @property
+    def has_stop(self) -> bool:
+        """Whether the stop of the open block has arrived."""
+        return self._current is not None and self._current.stop is not None
 
     def settle(self, data: JsonObject) -> None:
         """Write stops that are held back, unless this event continues their block."""
@@ -342,11 +359,11 @@ class Blocks:
     def _add_open(self, block: Block) -> None:
         block.ordinal = self._started
         self._started += 1
-        for key in _keys_of(block):
+        for key in block.keys:
             self._under.setdefault(key, OrderedDict())[block] = None
 
     def _discard_open(self, block: Block) -> None:
-        for key in _keys_of(block):
+        for key in block.keys:
             blocks = self._under.get(key)
             if blocks is not None and blocks.pop(block, False) is None and not blocks:
                 del self._under[key]
@@ -372,10 +389,7 @@ class Blocks:
         self, block: Block, source: Any, event: Event | None, data: JsonObject, *, changed: bool
     ) -> None:
         """Start a block, or make it wait for an incomplete tool."""
-        self._by_source[source] = block
-        block.source = source
-        self._add_open(block)
-        self.has_answer |= block.kind not in _THOUGHT and has_content(data)
+        self._register(block, source, data)
         while (current := self._current) is not None:  # closing a block may show a waiting one
             found = f"block {source!r} inside another"
             if not self._draft.is_on(BLOCKS_OVERLAP):
@@ -391,10 +405,19 @@ class Blocks:
             self._close(current, self._received(None, new_stop(), changed=True))
         self._show_start(block, event, data, changed=changed)
 
-    def is_settled(self, block: Block) -> bool:
-        """Return whether deltas of this block are forwarded as they come."""
-        is_open = block is self._current and block.is_shown and block.stop is None
-        return is_open and not block.start_text and not self.holds_back
+    def _register(self, block: Block, source: Any, data: JsonObject) -> None:
+        self._by_source[source] = block
+        block.source = source
+        self._add_open(block)
+        self.has_answer |= block.kind not in _THOUGHT and has_content(data)
+
+    def numbered(self, index: Any) -> Block | None:
+        """Return the open block if its deltas have this index and are forwarded as they come."""
+        block = self._current
+        if block is None or block.stop is not None or block.start_text:
+            return None
+        is_its_own = index == block.number and type(index) is int
+        return block if is_its_own and self._by_source.get(index) is block else None
 
     def place(self, block: Block, event: Event | None, data: JsonObject, *, changed: bool) -> None:
         """Write a delta or a stop of a block, or store it if the block waits."""
@@ -403,7 +426,7 @@ class Blocks:
             return
         if block.start_text and self._repeats_start(block, data):
             return
-        self._remember(block, data)
+        self.remember(block, data)
         if block.stop is not None and not block.goes_on:
             found = f"a delta of block {block.source!r} after its stop"
             self._draft.note(STOP_TOO_EARLY, found, "the stop moved behind it")
@@ -454,7 +477,7 @@ class Blocks:
             return
         self._close_held(block)
 
-    def _remember(self, block: Block, data: JsonObject) -> None:
+    def remember(self, block: Block, data: JsonObject) -> None:
         """Keep what later decisions depend on."""
         delta = data.get("delta")
         kind = delta.get("type") if isinstance(delta, dict) else None
@@ -473,11 +496,14 @@ class Blocks:
     ) -> None:
         if self._current is not None:  # it was not closed, since the rule is disabled
             self._discard_open(self._current)
+        self._show(block, data)
+        self._send_numbered(block, event, data, changed=changed)
+
+    def _show(self, block: Block, data: JsonObject) -> None:
         self._current = block
         block.number = self.shown
         self.shown += 1
         self.note_use(data.get("content_block"))
-        self._send_numbered(block, event, data, changed=changed)
 
     def begin_after(self, content: list[Any]) -> None:
         """Take the blocks that `message_start` contains as the first ones."""
@@ -572,8 +598,3 @@ class Blocks:
             data["index"] = block.number
             changed = True
         self._send(event, data, changed)
-
-
-def _keys_of(block: Block) -> tuple[Any, ...]:
-    kind = block.kind if block.kind in DELTAS_BY_BLOCK else ""
-    return block.source, (block.source, kind)

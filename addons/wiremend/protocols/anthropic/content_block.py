@@ -4,7 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from wiremend.protocols.anthropic.grammar import EMPTY_BLOCKS, TEXT_BY_DELTA, TOOL_BLOCKS
+from wiremend.protocols.anthropic.grammar import (
+    DELTAS_BY_BLOCK,
+    EMPTY_BLOCKS,
+    TEXT_BY_DELTA,
+    TOOL_BLOCKS,
+)
 from wiremend.rules.rule import Place
 from wiremend.text.json_growing import GrowingJson
 from wiremend.text.json_value import JsonObject
@@ -52,6 +57,11 @@ class Block:
     waiting: list[Received | bytes] = field(default_factory=list)
     behind: list[bytes] = field(default_factory=list)
     """The bytes behind the stop that is held back."""
+
+    @property
+    def keys(self) -> tuple[Any, ...]:
+        """The keys under which it is found: its index, and its index and type."""
+        return self.source, (self.source, self.kind if self.kind in DELTAS_BY_BLOCK else "")
 
     @property
     def is_shown(self) -> bool:

@@ -11,6 +11,7 @@ from wiremend.protocols.anthropic.grammar import (
     TEXT_BY_DELTA,
 )
 from wiremend.protocols.base.draft import Draft
+from wiremend.protocols.base.repairer import Repeatable
 from wiremend.rules.rule import Rule
 from wiremend.text import json_value
 from wiremend.text.json_value import JsonObject
@@ -63,6 +64,25 @@ class Deltas:
     def __init__(self, draft: Draft, blocks: Blocks) -> None:
         self._draft = draft
         self._blocks = blocks
+
+    def pass_usual(self, data: JsonObject) -> Repeatable | None:
+        """Take a delta that has its text, fits the open block, and has the number of that block.
+
+        Nothing else can be wrong with it. Return None for others, which are not taken.
+        """
+        block, delta = self._blocks.numbered(data.get("index")), data.get("delta")
+        if block is None or not isinstance(delta, dict):
+            return None
+        kind = delta.get("type")
+        if not isinstance(kind, str) or kind not in DELTAS_BY_BLOCK.get(block.kind, ()):
+            return None
+        key = TEXT_BY_DELTA.get(kind, "")
+        text = delta.get(key)
+        if not isinstance(text, str) or kind == "signature_delta":
+            return None
+        self._blocks.remember(block, data)
+        # Of a text or a thought, only the first one changes the state of the block.
+        return Repeatable(key, text, block.tool_json.add if key == "partial_json" else None)
 
     def feed(self, event: Event, data: JsonObject, *, changed: bool) -> bool:
         """Write a delta that has a type; return False if it has no block and is left unchanged."""

@@ -126,6 +126,8 @@ class MessageEnd:
         """A `message_delta` without a stop reason, withheld until another one or the end."""
         self.is_sent = False
         """Whether the stop reason was sent."""
+        self.has_arrived = False
+        """Whether a `message_delta` has arrived: what follows it is not usual."""
 
     @property
     def is_held(self) -> bool:
@@ -217,6 +219,7 @@ class MessageEnd:
 
     def take(self, place: int, event: Event | None, data: JsonObject, *, changed: bool) -> None:
         """Hold a `message_delta` back. Raises ContentLost for a reason that reports a failure."""
+        self.has_arrived = True
         delta = data.get("delta")
         if isinstance(delta, dict) and not self.is_sent:
             changed = self.check_reason(delta) or changed
@@ -272,6 +275,7 @@ class MessageEnd:
 
     def complete(self, place: int, stop: JsonObject) -> None:
         """Write a stop reason before `message_stop`. Raises ContentLost without an answer."""
+        self.has_arrived = True
         given = self._early or self._given_in(place, stop)
         if given is not None:
             self._final = given

@@ -28,6 +28,7 @@ from wiremend.protocols.anthropic.usage import (
     EMPTY_MESSAGE,
     MESSAGE_START_INCOMPLETE,
     fill_start,
+    missing_in,
 )
 from wiremend.protocols.anthropic.whole import divided
 from wiremend.protocols.base.cut_content import ContentLost
@@ -136,8 +137,7 @@ KEEPALIVE_FRAME = Rule(
     after="(a blank line)",
 )
 
-_TEXT_BY_REPEATABLE = {"text_delta": "text", "thinking_delta": "thinking"}
-"""The key of the text in deltas of which only the first one changes the state of its block."""
+_KNOWN_TYPES = STREAM_EVENTS - {"error"}
 _KINDS: Mapping[str, EventKind] = {
     "ping": EventKind.IDLE,
     "message_start": EventKind.PREAMBLE,
@@ -303,18 +303,44 @@ class AnthropicRepairer(EventRepairer):
         handler(event, value, changed)
         return _KINDS.get(kind, EventKind.CONTENT)
 
-    def repeatable_delta(self, value: Any) -> tuple[str, str] | None:
-        """Return the key and the text of a delta of the open block, if it is text or thinking."""
-        delta = value.get("delta") if value.get("type") == "content_block_delta" else None
-        if not isinstance(delta, dict):
+    def known_type(self, value: Any) -> str:
+        """Return the type of an event of this protocol that is not an error."""
+        kind = value.get("type") if isinstance(value, dict) else None
+        return kind if isinstance(kind, str) and kind in _KNOWN_TYPES else ""
+
+    def pass_valid(self, event: sse.Event, value: JsonObject) -> EventKind | None:
+        """Take an event before the stop reason, other than the stop of a block."""
+        kind = event.type
+        if value.get("type") != kind or self._start is not None or self._end.has_arrived:
             return None
-        kind = delta.get("type")
-        key = _TEXT_BY_REPEATABLE.get(kind) if isinstance(kind, str) else None
-        text = delta.get(key) if key is not None else None
-        is_settled = self._start is None and not self._end.is_held and not self._end.is_waiting
-        block = self._blocks.find(source_of(value))
-        is_usual = is_settled and block is not None and self._blocks.is_settled(block)
-        return (key, text) if is_usual and key and isinstance(text, str) else None
+        match kind:
+            case "content_block_delta":
+                self.delta = self._deltas.pass_usual(value)
+                is_passed = self.delta is not None
+            case "content_block_start":
+                has_begun = self._began and not self._is_whole
+                is_passed = has_begun and self._blocks.pass_start(value)
+            case "message_start":
+                is_passed = not self._began and self._pass_start(value)
+            case "ping":
+                is_passed = not self._blocks.has_stop
+            case _:
+                return None
+        return _KINDS.get(kind, EventKind.CONTENT) if is_passed else None
+
+    def _pass_start(self, data: JsonObject) -> bool:
+        """Take a whole `message_start` without content; return False for others."""
+        message, shown = data.get("message"), self._context.shown_model
+        if not isinstance(message, dict) or len(data) > 2 or message.get("content") != []:
+            return False
+        if missing_in(message) or shown not in (None, message["model"]):
+            return False
+        self._begin(message)
+        return True
+
+    def _begin(self, message: JsonObject) -> None:
+        self._began = True
+        self._blocks.answer = f"{message.get('id')} {message.get('usage')}"
 
     def _move(self, data: JsonObject, kind: str) -> bool:
         """Move values that are in the wrong place; return whether anything changed."""
@@ -394,7 +420,6 @@ class AnthropicRepairer(EventRepairer):
     def _message_start(self, event: sse.Event, data: JsonObject, changed: bool) -> None:
         if self._began and self._draft.note(MESSAGE_START_REPEATED, "a second one", "dropped"):
             return
-        self._began = True
         message = data.get("message")
         if not isinstance(message, dict):
             message = data["message"] = {}
@@ -402,7 +427,7 @@ class AnthropicRepairer(EventRepairer):
         if isinstance(content, str) and content and self._draft.is_on(CONTENT_IN_MESSAGE_START):
             message["content"], changed = [{"type": "text", "text": content}], True
         changed = fill_start(message, self._context.model, self._draft) or changed
-        self._blocks.answer = f"{message.get('id')} {message.get('usage')}"
+        self._begin(message)
         if message.get("content") and isinstance(message["content"], list):
             changed = self._end.check_reason(message) or changed
             self._start = event, data, changed

@@ -50,7 +50,7 @@ EMPTY_MESSAGE: Mapping[str, Any] = {
 
 def fill_start(message: JsonObject, model: str, draft: Draft) -> bool:
     """Fill in the missing fields of a starting message; return whether anything changed."""
-    missing = {key: value for key, value in EMPTY_MESSAGE.items() if not _has(message, key)}
+    missing = {key: EMPTY_MESSAGE[key] for key in missing_in(message)}
     if "usage" in missing:
         missing["usage"] = _with_counts(message.get("usage"), START_COUNTS)
     if not missing or not draft.note(
@@ -130,21 +130,22 @@ def _number(value: Any) -> int | float:
     return int(value) if isinstance(value, str) and value.isdecimal() and len(value) < 16 else 0
 
 
-def _has(message: JsonObject, key: str) -> bool:
-    value = message.get(key)
-    match key:
-        case "stop_reason":
-            return key in message and value != ""
-        case "stop_sequence":
-            return True
-        case "content":
-            return isinstance(value, list)
-        case "usage":
-            return isinstance(value, dict) and _with_counts(value, START_COUNTS) is value
-        case "id" | "model":
-            return isinstance(value, str)
-        case _:
-            return bool(value == EMPTY_MESSAGE[key])
+def missing_in(message: JsonObject) -> list[str]:
+    """Return the required fields that a starting message lacks, in the usual order."""
+    usage = message.get("usage")
+    has_counts = isinstance(usage, dict) and _with_counts(usage, START_COUNTS) is usage
+    has_field = {
+        "id": isinstance(message.get("id"), str),
+        "type": message.get("type") == "message",
+        "role": message.get("role") == "assistant",
+        "model": isinstance(message.get("model"), str),
+        "content": isinstance(message.get("content"), list),
+        "stop_reason": message.get("stop_reason", "") != "",
+        "usage": has_counts,
+    }
+    if all(has_field.values()):
+        return []
+    return [key for key, has_it in has_field.items() if not has_it]
 
 
 def _read_usage(value: Mapping[str, Any]) -> Usage:

@@ -1,7 +1,6 @@
 """The output of the current repair step: bytes, findings, and whether the data changed."""
 
-from collections.abc import Iterator, Set
-from contextlib import contextmanager
+from collections.abc import Set
 
 from wiremend.protocols.base.cut_content import ContentLost
 from wiremend.rules.rule import CallPlace, Place, PlacedNotes, Rule
@@ -18,18 +17,14 @@ class Draft(PlacedNotes):
 
     def enter(self, place: Place | int) -> None:
         """Begin the next event."""
-        super().enter(place)
+        self._place = place
+        self._notes.findings = []
         self.changed = False
         self.out.clear()
 
-    @contextmanager
-    def at(self, place: Place | int) -> Iterator[None]:
-        """Place what is noted inside at this earlier event, which was held back."""
-        current, self._place = self._place, place
-        try:
-            yield
-        finally:
-            self._place = current
+    def at(self, place: Place | int) -> "_EarlierPlace":
+        """Place what is noted inside the context at this earlier event, which was held back."""
+        return _EarlierPlace(self, place)
 
     def change(self, rule: Rule, found: str, done: str, *, once: str | None = None) -> bool:
         """Like `note`, for a rule that changes the data."""
@@ -41,3 +36,17 @@ class Draft(PlacedNotes):
         """Raise ContentLost with `message` if the rule is enabled; otherwise do nothing."""
         if self.note(rule, found, "ended in an error"):
             raise ContentLost(message)
+
+
+class _EarlierPlace:
+    """A context in which another place is the current one. One made by a generator is slower."""
+
+    def __init__(self, draft: Draft, place: Place | int) -> None:
+        self._draft = draft
+        self._other = place
+
+    def __enter__(self) -> None:
+        self._draft._place, self._other = self._other, self._draft._place
+
+    def __exit__(self, *exception: object) -> None:
+        self._draft._place = self._other

@@ -15,7 +15,7 @@ from wiremend.protocols.base.cut_content import ContentLost
 from wiremend.protocols.base.draft import Draft
 from wiremend.protocols.base.model_name import with_model
 from wiremend.protocols.base.provider_error import ProviderError, error_of_text, own_error
-from wiremend.protocols.base.repairer import Decoder, EventKind, Repaired, StreamContext
+from wiremend.protocols.base.repairer import Decoder, EventKind, Repaired, Repeatable, StreamContext
 from wiremend.rules.rule import Rule, start_of
 from wiremend.text import json_value, sse
 from wiremend.text.json_edits import Path
@@ -65,6 +65,8 @@ class EventRepairer(ABC):
         self._ended: EventKind | None = None
         """TERMINAL or ERROR once the stream has ended for the client."""
         self._error: ProviderError | None = None
+        self.delta: Repeatable | None = None
+        """The delta that was fed last, if it may be repeated."""
 
     # What a protocol supplies
 
@@ -157,12 +159,18 @@ class EventRepairer(ABC):
         """Repair a `[DONE]` marker; return its kind."""
         return self.drop(self.frames.done_marker, event, "[DONE]")
 
-    def repeatable_delta(self, value: Any) -> tuple[str, str] | None:
-        """Return the key and the text of a delta that may be repeated; see `Repairer`.
+    def pass_valid(self, event: sse.Event, value: dict[str, Any]) -> EventKind | None:
+        """Take a usual event to which no rule applies, and return its kind; else return None.
 
-        `value` is the data of the last event, which was forwarded unchanged as content.
+        The event is forwarded unchanged and at once; it does not end the stream. `value` is its
+        data. With None, nothing changed: the event is repaired. `delta` is set if it may be
+        repeated.
         """
         return None
+
+    def known_type(self, value: Any) -> str:
+        """Return the type in data that needs no `unwrap` and reports no error; empty for others."""
+        return ""
 
     # The repairer's interface
 
@@ -173,10 +181,20 @@ class EventRepairer(ABC):
     def feed(self, event: sse.Event) -> Repaired:
         """Repair one event."""
         self._events += 1
-        self._last = None
+        self._last = self.delta = value = None
+        data = event.data
+        if self._ended is None and data is not None and data.startswith(b"{"):
+            try:
+                value = json_value.read(data)
+            except ValueError:
+                kind = None
+            else:
+                kind = self.pass_valid(event, value)
+            if kind is not None:
+                return Repaired(event.raw, kind, [], None, None, value)
         self._draft.enter(self._events)
         try:
-            kind = self._read(event) if self._ended is None else self._drop_late(event)
+            kind = self._read(event, value) if self._ended is None else self._drop_late(event)
         except ContentLost as lost:
             return self._end_in(self._error_of(lost))
         if kind is EventKind.TERMINAL:
@@ -185,12 +203,6 @@ class EventRepairer(ABC):
         if repaired.data is event.raw:
             repaired.value = self._last
         return repaired
-
-    def repeatable_text(self) -> tuple[str, str] | None:
-        """Return the key and the text of the last delta, if it may be repeated."""
-        value = self._last
-        is_possible = value is not None and self._ended is None and not self.holds_back
-        return self.repeatable_delta(value) if is_possible else None
 
     def skip(self, events: int) -> None:
         """Count deltas that are not fed."""
@@ -232,11 +244,15 @@ class EventRepairer(ABC):
 
     # Reading an event
 
-    def _read(self, event: sse.Event) -> EventKind:
+    def _read(self, event: sse.Event, value: Any = None) -> EventKind:
+        """Repair an event. `value` is its data; None if that is not known."""
         if event.data is None:
             self.pass_without_data(event)
             return EventKind.IDLE
-        event = self.reframe(event)
+        received, event = event, self.reframe(event)
+        if value is not None and event.data is received.data and (kind := self.known_type(value)):
+            self._last = value
+            return self.dispatch(event, value, kind)
         data = event.data or b""
         text = data.strip()
         if text in self.frames.empty:

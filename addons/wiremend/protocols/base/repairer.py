@@ -60,6 +60,21 @@ class Run(NamedTuple):
     """The insides of strings of JSON; none is empty."""
 
 
+class Repeatable(NamedTuple):
+    """A delta that was forwarded unchanged, and what may differ in its repetitions.
+
+    A delta with the same bytes but for this would be forwarded unchanged as well. It would change
+    no state but the number of events, and what `keep` does.
+    """
+
+    key: str
+    """The name of the member with the text."""
+    text: str
+    """The text; that of a repetition is not empty."""
+    keep: Callable[[str], object] | None = None
+    """Takes the texts of repetitions, joined, if the repairer keeps them."""
+
+
 @dataclass(slots=True)
 class Repaired:
     """The result of repairing one event, or a run of deltas that need no repair."""
@@ -169,12 +184,9 @@ class Repairer(Protocol):
         """Repair a complete event. Never raises."""
         ...
 
-    def repeatable_text(self) -> tuple[str, str] | None:
-        """Return the key and the text of the delta that was fed last, if it may be repeated.
-
-        Then a delta that differs from it only in this text, which is not empty, would be forwarded
-        unchanged, and would change no state but the number of events. None if that is not certain.
-        """
+    @property
+    def delta(self) -> Repeatable | None:
+        """The delta that was fed last, if it may be repeated; None if that is not certain."""
         ...
 
     def skip(self, events: int) -> None:

@@ -3,10 +3,12 @@
 from typing import Any
 
 from wiremend.protocols.base.draft import Draft
-from wiremend.protocols.base.repairer import EventKind, StreamContext
+from wiremend.protocols.base.repairer import EventKind, Repeatable, StreamContext
 from wiremend.protocols.chat.answer import Answer
 from wiremend.protocols.chat.chunks import CHUNK_INCOMPLETE, Chunks
+from wiremend.protocols.chat.errors import REASON_KEYS
 from wiremend.protocols.chat.grammar import (
+    ANSWER_KEYS,
     CONTENT_KEYS,
     WHOLE_REASONS,
     continues_answer,
@@ -145,6 +147,34 @@ class Choice:
         self._calls.has_others |= isinstance(delta.get("function_call"), dict)
         self.has_content |= kind is EventKind.CONTENT
         return kind
+
+    def pass_usual(self, data: JsonObject) -> Repeatable | None:
+        """Take a delta with one text, or with a fragment of one call, and without a finish reason.
+
+        All of it has its usual place. Nothing else can be wrong with it. Return None for others,
+        which are not taken.
+        """
+        delta = data["delta"]
+        if self.finish_reason is not None or any(data.get(key) for key in REASON_KEYS):
+            return None
+        if data.get("finish_reason") is not None or delta.get("role") not in (None, "assistant"):
+            return None
+        keys = [key for key, item in delta.items() if item and key != "role"]
+        if len(keys) != 1:
+            return None
+        key = keys[0]
+        if key == "tool_calls":
+            passed = self._calls.pass_usual(delta[key])
+        else:
+            text = delta[key]
+            passed = Repeatable(key, text) if isinstance(text, str) else None
+        if passed is None:
+            return None
+        self._answer.feed(delta)
+        self.has_content = True
+        if key in ANSWER_KEYS and not self._answer.has_any:
+            return Repeatable(key, "")  # what follows may still be reasoning in tags
+        return passed
 
     # The finish reason
 

@@ -49,6 +49,18 @@ class Chunks:
         """Identifies this response, for generated ids."""
         return f"{self._last.get('id')} {self._last.get('created')}"
 
+    def take_whole(self, chunk: JsonObject) -> bool:
+        """Take a chunk that has all of its fields; return False for another, which is not taken.
+
+        Its choices are objects.
+        """
+        created = chunk.get("created")
+        is_whole = (created is None or is_integer(created)) and not self._lacks_object(chunk)
+        if not is_whole or "error" in chunk:
+            return False
+        self._remember(chunk)
+        return True
+
     def fill(self, chunk: JsonObject) -> None:
         """Fill in the missing fields of a chunk, except inside its choices."""
         missing: JsonObject = {}
@@ -67,6 +79,9 @@ class Chunks:
             CHUNK_INCOMPLETE, f"no {', '.join(missing)}", "filled in"
         ):
             chunk |= missing
+        self._remember(chunk)
+
+    def _remember(self, chunk: JsonObject) -> None:
         for key in ("id", "object", "created", "model"):
             if chunk.get(key):  # in Azure's first chunk they are empty
                 self._last[key] = chunk[key]

@@ -47,6 +47,10 @@ REASON_KEYS = ("native_finish_reason", "finish_reason")
 """In order: OpenRouter may report a failure only in the first, with `stop` in the second."""
 
 
+ERROR_MEMBERS = frozenset({"error", "base_resp", "x_groq"})
+"""The members of a chunk in which errors are, apart from the reasons in its choices."""
+
+
 def error_event(error: ProviderError) -> bytes:
     """Return the chunk that ends a stream in an error; SDKs raise on it and stop reading."""
     return sse.encode(error_envelope(error))
@@ -56,6 +60,20 @@ def error_in(value: Any) -> ProviderError | None:
     """Return the error in a parsed chunk or completion, in any of its shapes, or None."""
     if not isinstance(value, dict):
         return read_error(value)
+    is_chunk = "choices" in value
+    if not is_chunk or not ERROR_MEMBERS.isdisjoint(value):
+        error = _error_outside_choices(value)
+        if error is not None:
+            return error
+    choices = value.get("choices")
+    for choice in choices if isinstance(choices, list) else ():
+        reason = error_reason(choice) if isinstance(choice, dict) else None
+        if reason is not None:
+            return _error_of_choice(choice, reason)
+    return None if is_chunk else _error_inside(value)
+
+
+def _error_outside_choices(value: Mapping[str, Any]) -> ProviderError | None:
     if value.get("error") or "choices" not in value:
         error = read_error(value)
         if error is not None:
@@ -74,12 +92,7 @@ def error_in(value: Any) -> ProviderError | None:
             if key not in ("error", "id", "usage")
         }
         return replace(error, own_fields=own_fields)
-    choices = value.get("choices")
-    for choice in choices if isinstance(choices, list) else ():
-        reason = error_reason(choice) if isinstance(choice, dict) else None
-        if reason is not None:
-            return _error_of_choice(choice, reason)
-    return _error_inside(value) if "choices" not in value else None
+    return None
 
 
 def _error_inside(value: Mapping[str, Any]) -> ProviderError | None:

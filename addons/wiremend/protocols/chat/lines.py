@@ -46,6 +46,10 @@ class ChunkDecoder(sse.Decoder):
         self._is_one = False
         """The unfinished event is not searched further."""
 
+    def feed_usual(self, data: bytes, at: int) -> sse.Event | None:
+        """Take an event in a usual form, which has one chunk; see `sse.Decoder.feed_usual`."""
+        return None if self._follows else super().feed_usual(data, at)
+
     def feed(self, data: bytes) -> list[sse.Event]:
         """Return the events that `data` completes. Raises `sse.EventTooLarge`."""
         events = super().feed(data)

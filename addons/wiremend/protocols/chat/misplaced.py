@@ -15,6 +15,7 @@ _MESSAGE_KEYS = ("role", "tool_calls", "function_call", *CONTENT_KEYS)
 _REASON_NAMES = ("finish_reason", "finishReason", "stop_reason", "stopReason", "done_reason")
 _USUAL_IN_CHOICE = frozenset(
     {"index", "delta", "message", "finish_reason", "native_finish_reason", "logprobs"}
+    | {"content_filter_results"}
 )
 _USUAL_IN_CONTENT = frozenset({"role", "tool_calls", *CONTENT_KEYS})
 _OUTSIDE = frozenset({"delta", "message", "text", "output_text", *_MESSAGE_KEYS})
@@ -39,17 +40,22 @@ def is_usual(answer: JsonObject, holder: str) -> bool:
     if not isinstance(choices, list):
         return False
     for choice in choices:
-        if not isinstance(choice, dict) or not choice.keys() <= _USUAL_IN_CHOICE:
-            return False
-        content = choice.get(holder)
-        if not isinstance(content, dict) or not content.keys() <= _USUAL_IN_CONTENT:
-            return False
-        if isinstance(content.get("content"), dict):
-            return False
-        calls = content.get("tool_calls")
-        if calls and not _are_usual(calls):
+        if not is_usual_choice(choice, holder):
             return False
     return bool(choices) or answer.keys().isdisjoint(_OUTSIDE)
+
+
+def is_usual_choice(choice: Any, holder: str) -> bool:
+    """Return whether the content of a choice is a `holder`, and all of it has its usual place."""
+    if not isinstance(choice, dict) or not choice.keys() <= _USUAL_IN_CHOICE:
+        return False
+    content = choice.get(holder)
+    if not isinstance(content, dict) or not content.keys() <= _USUAL_IN_CONTENT:
+        return False
+    if isinstance(content.get("content"), dict):
+        return False
+    calls = content.get("tool_calls")
+    return not calls or _are_usual(calls)
 
 
 def _are_usual(calls: Any) -> bool:

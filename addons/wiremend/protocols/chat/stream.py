@@ -16,7 +16,7 @@ from wiremend.protocols.base.provider_error import ProviderError, error_from
 from wiremend.protocols.base.repairer import Decoder, EventKind, StreamContext
 from wiremend.protocols.chat.choices import Choice
 from wiremend.protocols.chat.chunks import CHUNK_INCOMPLETE, Chunks
-from wiremend.protocols.chat.errors import error_event, error_in
+from wiremend.protocols.chat.errors import ERROR_MEMBERS, error_event, error_in
 from wiremend.protocols.chat.grammar import CHUNK_KEYS, continues_answer
 from wiremend.protocols.chat.lines import (
     CHUNKS_JOINED,
@@ -24,7 +24,12 @@ from wiremend.protocols.chat.lines import (
     lacks_blank_line,
     with_blank_line,
 )
-from wiremend.protocols.chat.misplaced import is_usual, move_in_answer, without_envelope
+from wiremend.protocols.chat.misplaced import (
+    is_usual,
+    is_usual_choice,
+    move_in_answer,
+    without_envelope,
+)
 from wiremend.protocols.chat.usage import broken_counts, fill_counts
 from wiremend.rules.rule import Rule
 from wiremend.text import sse
@@ -284,23 +289,30 @@ class ChatRepairer(EventRepairer):
         self.put(self.send(event, value, kind, changed=self._draft.changed))
         return EventKind.IDLE if is_kept else result
 
-    def repeatable_delta(self, value: Any) -> tuple[str, str] | None:
-        """Return the key and the text of a chunk with one choice and nothing else in its delta."""
+    def pass_valid(self, event: sse.Event, value: JsonObject) -> EventKind | None:
+        """Take a chunk that continues one choice, with one text or a fragment of one call."""
         choices = value.get("choices")
-        if self._held or value.get("usage") or not isinstance(choices, list) or len(choices) != 1:
+        if self._held or not isinstance(choices, list) or len(choices) != 1:
             return None
-        data = choices[0]
-        delta = data.get("delta") if isinstance(data, dict) else None
-        if not isinstance(delta, dict):
+        data, shown = choices[0], self._context.shown_model
+        number = data.get("index") if isinstance(data, dict) else None
+        choice = self._choices.get(number) if type(number) is int else None
+        if (
+            choice is None
+            or value.get("usage")
+            or (shown is not None and shown != value.get("model"))
+        ):
             return None
-        choice = self._choices.get(data["index"])
-        if choice is None or choice.finish_reason is not None or data.get("finish_reason"):
+        if lacks_blank_line(event) or not is_usual_choice(data, "delta"):
             return None
-        keys = [key for key, item in delta.items() if item and key != "role"]
-        is_settled = choice.has_answer if keys == ["content"] else keys == ["reasoning_content"]
-        if not is_settled or not isinstance(delta[keys[0]], str):
+        if not ERROR_MEMBERS.isdisjoint(value) or not self._chunks.take_whole(value):
             return None
-        return keys[0], delta[keys[0]]
+        self.delta = choice.pass_usual(data)
+        if self.delta is None:
+            return None
+        self._doubtful[choice] = None
+        self._has_content = True
+        return EventKind.CONTENT
 
     def read_done(self, event: sse.Event) -> EventKind:
         """End the stream at `[DONE]`."""

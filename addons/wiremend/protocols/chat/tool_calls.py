@@ -5,13 +5,14 @@ streams the call is determined by the index, the id, the name, and whether the a
 are complete JSON.
 """
 
+from functools import partial
 from typing import Any
 
 from wiremend.protocols.base.client_traits import Deviation
 from wiremend.protocols.base.cut_content import CUT_ARGUMENTS, ContentLost
 from wiremend.protocols.base.draft import Draft
 from wiremend.protocols.base.generated_ids import generated_id
-from wiremend.protocols.base.repairer import StreamContext
+from wiremend.protocols.base.repairer import Repeatable, StreamContext
 from wiremend.protocols.chat.tool_call import ToolCall
 from wiremend.protocols.chat.tool_names import ToolNames
 from wiremend.rules.rule import Rule
@@ -113,6 +114,8 @@ CALL_REPEATED = Rule(
 )
 
 _ANY = ""
+_LATER_KEYS = frozenset({"index", "id", "type", "function"})
+"""The members of a fragment that only continues a call."""
 
 
 class ToolCalls:
@@ -178,6 +181,28 @@ class ToolCalls:
             if repaired is not None:
                 shown.append(repaired)
         return shown, changed
+
+    def pass_usual(self, fragments: list[JsonObject]) -> Repeatable | None:
+        """Take one fragment with arguments, and nothing else, of a call that was shown.
+
+        Nothing else can be wrong with it. Return None for others, which are not taken.
+        """
+        fragment = fragments[0]
+        if len(fragments) > 1 or not fragment.keys() <= _LATER_KEYS:
+            return None
+        index, function = fragment.get("index"), fragment["function"]
+        call = self._by_source.get(index) if type(index) is int else None
+        if call is None or not call.is_shown or index != call.number:
+            return None
+        if not isinstance(function, dict) or function.get("name") not in (None, ""):
+            return None
+        arguments = function.get("arguments")
+        if not isinstance(arguments, str) or fragment.get("id") not in (None, ""):
+            return None
+        if fragment.get("type") not in (None, "", "function"):
+            return None
+        self._add(call, arguments)
+        return Repeatable("arguments", arguments, partial(self._add, call))
 
     def fill_empty(self, fragments: list[Any]) -> bool:
         """Set empty arguments to `{}` in the fragments of the finishing chunk."""
