@@ -68,6 +68,7 @@ class Authority:
     def __init__(self, directory: Path, name: str = "wiremend test authority") -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self._directory = directory
+        self._leaves = 0
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         certificate = (
@@ -80,7 +81,7 @@ class Authority:
         self.file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
     def leaf(self, *hosts: str) -> Leaf:
-        """Return a new certificate for these hosts; its files are named after the first."""
+        """Return a new certificate for these hosts, in files that no other one has."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hosts[0][:64])])
         certificate = (
@@ -91,7 +92,8 @@ class Authority:
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False)
             .sign(self._key, hashes.SHA256())
         )
-        stem = hosts[0].replace("*", "_")
+        self._leaves += 1
+        stem = f"{self._leaves}-{hosts[0].replace('*', '_')}"
         certificate_file = self._directory / f"{stem}.pem"
         certificate_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
         key_file = self._directory / f"{stem}.key"
