@@ -374,7 +374,8 @@ def test_a_reload_switches_the_mode_for_new_calls(
         provider.release()
         assert running.response().body == cut
     with model_call(reloading, good.ANTHROPIC, True) as call:
-        assert call.response().body.startswith(cut + b"event: message_stop")
+        repaired = call.response().body.lstrip(b"\n")  # perhaps behind keep-alives
+        assert repaired.startswith(cut + b"event: message_stop")
     start = len(reloading.lines)
     reloading.configuration_file.write_text(REPORT)
     reloading.wait_for_line(r'\[rules\] mode = "report"', start=start)
