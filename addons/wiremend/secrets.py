@@ -196,7 +196,6 @@ class Redactor:
     """
 
     def __init__(self, values: Set[str]) -> None:
-        self.values = frozenset(values)
         self._longest_first = sorted(values, key=len, reverse=True)
         self._innermost = _innermost(self._longest_first)
         self._encoded = list(map(_encoded, self._innermost))
