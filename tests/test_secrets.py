@@ -172,6 +172,29 @@ def test_a_value_that_a_text_contains_is_noticed_in_its_json(
     assert Redactor({value}).may_be_in_json(text)
 
 
+PIECES = st.text(st.sampled_from("ab/\udc80"), min_size=1, max_size=3)
+
+
+@given(st.sets(PIECES, max_size=5), st.lists(PIECES, max_size=6), st.booleans())
+def test_values_are_redacted_wherever_they_are(
+    values: set[str], pieces: list[str], are_many: bool
+) -> None:
+    others = {f"other value {number}" for number in range(20 if are_many else 0)}
+    redactor, text = Redactor(values | others), "".join(pieces)
+    expected, in_place = text, text.encode("utf-8", "surrogateescape")
+    for value in sorted(values, key=len, reverse=True):
+        expected = expected.replace(value, "REDACTED")
+        encoded = value.encode("utf-8", "surrogateescape")
+        in_place = in_place.replace(encoded, b"REDACTED".ljust(len(encoded), b"_"))
+    data = text.encode("utf-8", "surrogateescape")
+    assert redactor.text(text) == expected
+    assert redactor.data(data) == expected.encode("utf-8", "surrogateescape")
+    assert redactor.data_in_place(data) == in_place
+    if expected == text:
+        assert redactor.text(text) is text
+        assert redactor.data(data) is data
+
+
 def test_only_the_first_secrets_are_searched_for_and_cookies_come_last() -> None:
     cookies = "; ".join(f"name{i}=value-of-cookie-{i}" for i in range(1000))
     fields = [("cookie", cookies), ("authorization", "Bearer sk-0123456789")]

@@ -7,7 +7,7 @@ is redacted first.
 import base64
 import binascii
 import json
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Sequence, Set
 from functools import cached_property
 from urllib.parse import quote, unquote, unquote_plus
 
@@ -189,47 +189,79 @@ def without_secret_parameters(query: str) -> str:
 class Redactor:
     """Redacts these values, each of which is encoded once.
 
-    Bytes are searched with `find`: `in` takes longer for short ones, since it first tries to read
-    its left operand as an integer.
+    Most texts contain none of them. For that, only the values that contain no other value are
+    searched for: if a key is not found, neither is the same key with its scheme. Bytes are searched
+    with `find`: `in` takes longer for short ones, since it first tries to read its left operand as
+    an integer.
     """
 
     def __init__(self, values: Set[str]) -> None:
-        self.values = frozenset(values)
         self._longest_first = sorted(values, key=len, reverse=True)
-        self._encoded = [it.encode("utf-8", "surrogateescape") for it in self._longest_first]
+        self._innermost = _innermost(self._longest_first)
+        self._encoded = list(map(_encoded, self._innermost))
 
     @cached_property
     def _in_json(self) -> list[bytes]:
         """The values as JSON contains them; an empty one, which all texts contain, if it cannot."""
         try:
-            return [orjson.dumps(value)[1:-1] for value in self._longest_first]
+            return [orjson.dumps(value)[1:-1] for value in self._innermost]
         except TypeError:  # a lone surrogate
             return [b""]
 
     def text(self, text: str) -> str:
         """Return the text with the values redacted; the same object if it contains none."""
-        for value in self._longest_first:
+        for value in self._innermost:
             if value in text:
-                text = text.replace(value, REDACTED)
+                break
+        else:
+            return text
+        for value in self._longest_first:
+            text = text.replace(value, REDACTED)
         return text
 
     def data(self, data: bytes) -> bytes:
         """Return bytes with the values redacted; the same object if they contain none."""
         for value in self._encoded:
             if data.find(value) >= 0:
-                data = data.replace(value, REDACTED.encode())
+                break
+        else:
+            return data
+        for encoded in map(_encoded, self._longest_first):
+            data = data.replace(encoded, REDACTED.encode())
         return data
 
     def data_in_place(self, data: bytes) -> bytes:
         """The same for bytes whose length must stay; values are at least as long as `REDACTED`."""
         for value in self._encoded:
             if data.find(value) >= 0:
-                data = data.replace(value, REDACTED.encode().ljust(len(value), b"_"))
+                break
+        else:
+            return data
+        for encoded in map(_encoded, self._longest_first):
+            data = data.replace(encoded, REDACTED.encode().ljust(len(encoded), b"_"))
         return data
 
     def may_be_in_json(self, text: bytes) -> bool:
         """Return whether JSON that orjson wrote may contain a value."""
-        return max(map(text.find, self._in_json), default=-1) >= 0
+        return bool([value for value in self._in_json if text.find(value) >= 0])
+
+
+def _innermost(longest_first: Sequence[str]) -> list[str]:
+    """Return the values that contain no other one; all, if there are many."""
+    if not 1 < len(longest_first) <= _MOST_COMPARED:
+        return list(longest_first)
+    found: list[str] = []
+    for value in reversed(longest_first):
+        if not [inner for inner in found if inner in value]:
+            found.append(value)
+    return found
+
+
+_MOST_COMPARED = 16
+
+
+def _encoded(value: str) -> bytes:
+    return value.encode("utf-8", "surrogateescape")
 
 
 def masked(text: str, values: Set[str]) -> str:

@@ -55,11 +55,9 @@ def _with_bodies(record: CallRecord) -> CallRecord:
 
 def _has_messages(record: CallRecord) -> bool:
     """Whether traffic was kept."""
-    return (
-        record.client_request is not None
-        or record.client_response is not None
-        or any(it.request is not None or it.response is not None for it in record.attempts)
-    )
+    if record.client_request is not None or record.client_response is not None:
+        return True
+    return bool([it for it in record.attempts if it.request is not None or it.response is not None])
 
 
 def _messages(record: CallRecord) -> list[tuple[str, _Message]]:

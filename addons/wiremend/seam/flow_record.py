@@ -104,9 +104,9 @@ class FlowRecord:
         if mask is not None:
             self._mask = mask
         if protocol is not None:
-            self._record["protocol"] = protocol.name.value
+            self._record["protocol"] = str(protocol.name)
         if isinstance(call, Call):
-            self._record["protocol"] = call.protocol.name.value
+            self._record["protocol"] = str(call.protocol.name)
             self._record["client"] = call.context.client.family
             model = {"model_asked": plain_text(call.context.model)}
             self._record |= self._mask(model | _target_of(call, 0))
@@ -160,9 +160,9 @@ class FlowRecord:
         self._name_host()
         self._set_outcome(outcome)
         if protocol is not None:
-            self._record["protocol"] = protocol.name.value
+            self._record["protocol"] = str(protocol.name)
         end = {
-            "outcome": AttemptOutcome.FAILED.value,
+            "outcome": str(AttemptOutcome.FAILED),
             "detail": outcome.detail,
             "end_seconds": self._record["end_seconds"],
         }
@@ -243,7 +243,7 @@ class FlowRecord:
         self._share.end(_dropping(self._flow))
 
     def _set_outcome(self, outcome: Outcome) -> None:
-        self._record["outcome"] = outcome.state.value
+        self._record["outcome"] = str(outcome.state)
         self._record["detail"] = self._text(outcome.detail)
         if outcome.state.is_final and self._record["end_seconds"] is None:
             self._record["end_seconds"] = self._seconds(time.monotonic())
@@ -281,7 +281,7 @@ class FlowRecord:
         if self._opened is None or self._opened[0] != opened:
             names = {"provider": opened.provider, "model": plain_text(opened.model)}
             attempt = {
-                "outcome": AttemptOutcome.RUNNING.value,
+                "outcome": str(AttemptOutcome.RUNNING),
                 "detail": "",
                 "end_seconds": None,
                 "wait_seconds": None,
@@ -298,15 +298,15 @@ class FlowRecord:
         opened = OpenAttempt(ended.number, ended.provider, ended.model, ended.started)
         wait = ended.wait_seconds
         return self._opened_attempt(opened) | {
-            "outcome": ended.outcome.value,
+            "outcome": str(ended.outcome),
             "detail": self._text(ended.detail),
             "end_seconds": self._seconds(ended.ended),
-            "wait_seconds": None if wait is None else _rounded(wait),
+            "wait_seconds": None if wait is None else round(wait, 6),
         }
 
     def _seconds(self, when: float) -> float:
         """Convert monotonic seconds to seconds since the start of the call."""
-        return _rounded(when - self._start)
+        return round(when - self._start, 6)
 
     def _write(self) -> None:
         record = dict(self._record)
@@ -352,8 +352,8 @@ def _record_of(flow: http.HTTPFlow, protocol: Protocol | None, outcome: Outcome)
         _empty_record(started_at=started_at)
         | _named(flow)
         | {
-            "protocol": protocol.name.value if protocol is not None else "",
-            "outcome": outcome.state.value,
+            "protocol": str(protocol.name) if protocol is not None else "",
+            "outcome": str(outcome.state),
             "detail": plain_text(outcome.detail),
         }
     )
@@ -384,7 +384,7 @@ def _empty_record(*, started_at: float) -> Plain:
         "model_used": "",
         "provider": "",
         "host": "",
-        "outcome": CallState.PLANNED.value,
+        "outcome": str(CallState.PLANNED),
         "detail": "",
         "started_at": started_at,
         "head_seconds": None,
@@ -452,11 +452,6 @@ def _dropping(flow: http.HTTPFlow) -> Callable[[], None]:
             _write(flow, record | _NO_TRAFFIC | dropped)
 
     return drop
-
-
-def _rounded(seconds: float) -> float:
-    """Round to microseconds."""
-    return round(seconds, 6)
 
 
 def _unmasked(plain: Plain) -> Plain:

@@ -117,7 +117,9 @@ class FlowSecrets:
         names: SecretNames | None = None,
     ) -> None:
         """Start with those in the body of the client's request, which `content` may contain."""
-        self._redactor = Redactor(body_secrets_of(flow, content))
+        self._values = body_secrets_of(flow, content)
+        self._current_redactor: Redactor | None = None
+        """That of the values; None until it is needed."""
         self._names = SecretNames() if names is None else names
         self._read: _Head | None = None
         """The head that was searched last."""
@@ -129,9 +131,15 @@ class FlowSecrets:
 
     def add(self, values: Set[str]) -> None:
         """Also redact these values from now on."""
-        known = self._redactor.values
-        if not values <= known:
-            self._redactor = Redactor(known | values)
+        if not values <= self._values:
+            self._values |= values
+            self._current_redactor = None
+
+    @property
+    def _redactor(self) -> Redactor:
+        if self._current_redactor is None:
+            self._current_redactor = Redactor(self._values)
+        return self._current_redactor
 
     def read(self, flow: http.HTTPFlow) -> None:
         """Add those in the headers and the query of the present request."""
