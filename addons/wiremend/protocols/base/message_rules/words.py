@@ -21,7 +21,8 @@ def words_of(value: Any) -> frozenset[str]:
     """Return the words of a parsed request.
 
     They are the names of all members, and the values of `type` and `role`. Of a tool's definition
-    only its own members are included, and those of its `function`. Strings in lists are not.
+    only its own members are included, and those of its `function` instead of that name, which is
+    also a role. Strings in lists are not included.
 
     Iterative: values may nest deeply.
     """
@@ -52,9 +53,11 @@ def words_of(value: Any) -> frozenset[str]:
 
 def _add_tools(words: set[str], tools: list[Any]) -> None:
     entries = [tool for tool in tools if isinstance(tool, dict)]
-    words.update(*entries)
-    if "function" in words:
-        words.update(*[f for tool in entries if isinstance(f := tool.get("function"), dict)])
+    members = set[str]().union(*entries)
+    if "function" in members:
+        members.remove("function")
+        members.update(*[f for tool in entries if isinstance(f := tool.get("function"), dict)])
+    words |= members
 
 
 def last_steps(paths: Iterable[Path]) -> frozenset[str]:
