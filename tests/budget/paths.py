@@ -6,6 +6,7 @@
     answer          a JSON answer, from its head to its last byte
     request         planning a small request, up to the first action
     large request   the same with 1 MB and 100 tools
+    later request   the same, after another request with the same tools: a later turn of a session
     proxy: event    one event from the provider's bytes to the client's, through mitmproxy's HTTP
                     layer, the seam, and the hooks of all addons
     proxy: answer   a whole small call with a JSON answer, in the same way, on connections that
@@ -100,15 +101,15 @@ def small_request(protocol: WireProtocol, *, stream: bool) -> bytes:
     return orjson.dumps(good.request_body(protocol, stream))
 
 
-def large_request(protocol: WireProtocol) -> bytes:
-    """Return a body of `LARGE_BYTES` with `TOOLS` tools that every provider accepts."""
+def large_request(protocol: WireProtocol, size_bytes: int = LARGE_BYTES) -> bytes:
+    """Return a body of about this size with `TOOLS` tools that every provider accepts."""
     path = {"type": "string", "description": "The file's path, from the project's root."}
     schema = {"type": "object", "properties": {"path": path}, "required": ["path"]}
     tools = [_tool(protocol, f"read_file_{number}", schema) for number in range(TOOLS)]
     body = good.request_body(protocol, True)
     body["tools"] = [{"functionDeclarations": tools}] if protocol is good.GEMINI else tools
     turns = [("user", "assistant")[number % 2] for number in range(21)]
-    size = (LARGE_BYTES - len(orjson.dumps(body))) // len(turns)
+    size = (size_bytes - len(orjson.dumps(body))) // len(turns)
     texts = [(role, "A line of a file that was read.\n" * (size // 32)) for role in turns]
     if protocol is good.GEMINI:
         roles = {"user": "user", "assistant": "model"}
@@ -132,13 +133,15 @@ def _tool(protocol: WireProtocol, name: str, schema: Mapping[str, Any]) -> dict[
 # The core, as the seam calls it
 
 
-def _planned(protocol: WireProtocol, body: bytes, *, stream: bool) -> CallMachine:
+def _planned(
+    protocol: WireProtocol, body: bytes, *, stream: bool, knowledge: Knowledge | None = None
+) -> CallMachine:
     path, host = good.PATHS[protocol, stream], good.HOSTS[protocol]
     recognised = recognise("POST", path, "application/json")
     assert recognised is not None
     document = RequestDocument.of(recognised, path, body, _HEADERS)
     received = OutgoingRequest(host, "", "https", host, 443, document)
-    call = plan_call(received, frozenset(Feature), _SETTINGS, Knowledge())
+    call = plan_call(received, frozenset(Feature), _SETTINGS, knowledge or Knowledge())
     assert call is not None
     machine = make_machine(call, random=_half, wall_clock=_half)
     machine.start(0.0)
@@ -155,6 +158,13 @@ def _half() -> float:
 def _planning(protocol: WireProtocol, body: bytes) -> Work:
     own = bytes(bytearray(body))  # nothing can be remembered by the identity of the body
     return lambda: _planned(protocol, own, stream=True)
+
+
+def _planning_later(protocol: WireProtocol) -> Work:
+    knowledge = Knowledge()
+    _planned(protocol, large_request(protocol, LARGE_BYTES // 2), stream=True, knowledge=knowledge)
+    own = bytes(bytearray(large_request(protocol)))
+    return lambda: _planned(protocol, own, stream=True, knowledge=knowledge)
 
 
 def _answered_by(head: Head, protocol: WireProtocol, *, stream: bool) -> CallMachine:
@@ -352,6 +362,7 @@ def _paths(protocol: WireProtocol) -> dict[str, Callable[[], Counted]]:
         "answer": lambda: count(partial(_answering, protocol)),
         "request": lambda: count(partial(_planning, protocol, small)),
         "large request": lambda: count(partial(_planning, protocol, large)),
+        "later request": lambda: count(partial(_planning_later, protocol)),
         "proxy: event": lambda: _each(partial(_proxied_events, protocol)),
         "proxy: answer": lambda: _through_proxy(answering),
         "proxy: stream": lambda: _through_proxy(short_stream),

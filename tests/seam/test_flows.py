@@ -8,7 +8,13 @@ import pytest
 from mitmproxy import http
 from wiremend.protocols.anthropic import ANTHROPIC
 from wiremend.protocols.base.document import OutgoingRequest, RequestBody
-from wiremend.seam.flows import address_request, body_of, document_of, outgoing_of
+from wiremend.seam.flows import (
+    address_request,
+    addressed_copy,
+    body_of,
+    document_of,
+    outgoing_of,
+)
 
 FIELDS = (
     (b"Host", b"api.example.com"),
@@ -31,11 +37,20 @@ def make_request(fields: tuple[tuple[bytes, bytes], ...], content: bytes) -> htt
     return request
 
 
+def address(request: http.Request, outgoing: OutgoingRequest) -> None:
+    """Overwrite the request; a copy that is made in one step must be the same."""
+    before = request.get_state()
+    duplicate = addressed_copy(request, outgoing)
+    assert request.get_state() == before
+    address_request(request, outgoing)
+    assert duplicate.get_state() == request.get_state()
+
+
 @pytest.mark.parametrize("host", ["api.example.com", "other.example.com"])
 def test_header_fields_keep_their_bytes_order_and_case(host: str) -> None:
     """Contract 19."""
     request = make_request((*FIELDS, (b"Content-Length", b"2")), b"{}")
-    address_request(request, replace(outgoing_of(request, ANTHROPIC, "m"), host=host))
+    address(request, replace(outgoing_of(request, ANTHROPIC, "m"), host=host))
     assert request.headers.fields == (*FIELDS, (b"Content-Length", b"2"))
     assert request.host == host
     assert (request.trailers is None) == (host == "other.example.com")
@@ -56,7 +71,7 @@ def test_a_body_that_cannot_be_decoded_is_never_changed(coding: str, content: by
     assert body_of(request) is None
     outgoing = outgoing_of(request, ANTHROPIC, "m")
     outgoing = with_document(outgoing, path="/other")
-    address_request(request, replace(outgoing, host="other.example.com"))
+    address(request, replace(outgoing, host="other.example.com"))
     assert request.raw_content == content
     assert request.headers.fields == fields
     assert request.path == "/other"
@@ -70,21 +85,19 @@ def test_a_coded_body_is_sent_without_coding_if_body_or_host_changes(coding: str
     fields = ((b"content-encoding", coding.encode()), (b"content-length", b"%d" % len(content)))
 
     same = make_request(fields, content)
-    address_request(same, outgoing_of(same, ANTHROPIC, "m"))
+    address(same, outgoing_of(same, ANTHROPIC, "m"))
     assert (same.raw_content, same.headers.fields) == (content, fields)
 
     changed = make_request(fields, content)
     outgoing = outgoing_of(changed, ANTHROPIC, "m")
-    address_request(changed, with_document(outgoing, content=RequestBody(b'{"a":1}')))
+    address(changed, with_document(outgoing, content=RequestBody(b'{"a":1}')))
     assert (changed.raw_content, changed.headers.fields) == (
         b'{"a":1}',
         ((b"content-length", b"7"),),
     )
 
     elsewhere = make_request(fields, content)
-    address_request(
-        elsewhere, replace(outgoing_of(elsewhere, ANTHROPIC, "m"), host="other.example.com")
-    )
+    address(elsewhere, replace(outgoing_of(elsewhere, ANTHROPIC, "m"), host="other.example.com"))
     assert (elsewhere.raw_content, elsewhere.headers.fields) == (
         b"{}",
         ((b"content-length", b"2"),),

@@ -44,14 +44,14 @@ class FireAndForget:
     """The paths of `[fire_and_forget]`. `*` matches any text within one path segment."""
 
     def __init__(self, paths: Sequence[str]) -> None:
-        self._patterns = [text_pattern(_translated(path)) for path in paths]
+        one_of = "|".join(f"(?:{_translated(path)})" for path in paths)
+        self._pattern = text_pattern(one_of) if paths else None
 
     def matches(self, method: str, path: str) -> bool:
         """Return whether a request is fire-and-forget. A query in `path` is ignored."""
-        endpoint = path.split("?", 1)[0]
-        return method.upper() == "POST" and any(
-            pattern.fullmatch(endpoint) for pattern in self._patterns
-        )
+        if self._pattern is None or method.upper() != "POST":
+            return False
+        return self._pattern.fullmatch(path.split("?", 1)[0]) is not None
 
 
 def _translated(path: str) -> str:

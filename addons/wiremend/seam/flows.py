@@ -2,7 +2,7 @@
 
 import ipaddress
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from operator import itemgetter
@@ -19,6 +19,10 @@ _CODING = b"content-encoding"
 _name_of = itemgetter(0)
 DECODED_LIMIT_BYTES = 64 * 1024 * 1024
 """A coded body that is longer than this when it is decoded is not read."""
+
+
+type Fields = Sequence[tuple[bytes, bytes]]
+"""Header fields as mitmproxy stores them, in order."""
 
 
 def body_of(message: http.Message) -> bytes | None:
@@ -45,15 +49,15 @@ def is_coded(message: http.Message) -> bool:
     return _CODING in map(bytes.lower, map(_name_of, message.headers.fields))
 
 
-def copy_of[M: http.Message](message: M) -> M:
-    """Return a copy of a request or response.
+def copy_of[M: http.Message](message: M, fields: Fields | None = None) -> M:
+    """Return a copy of a request or response, with these header fields unless they are None.
 
     mitmproxy validates each field of a new message. For a field that is None this raises and
     catches an exception, which keeps all frames of the stack, and the bodies in them, until the
     next garbage collection. This does not.
     """
     duplicate, data = _shallow_copy(message), _shallow_copy(message.data)
-    data.headers = http.Headers(data.headers.fields)
+    data.headers = http.Headers(data.headers.fields if fields is None else fields)
     data.trailers = data.trailers and http.Headers(data.trailers.fields)
     duplicate.data = data
     return duplicate
@@ -139,23 +143,53 @@ def address_request(request: http.Request, outgoing: OutgoingRequest) -> None:
     be decoded is never changed. Trailers are dropped if the body or the address changes.
     """
     content = body_of(request)
-    destination = (outgoing.scheme, outgoing.host, outgoing.port)
-    is_elsewhere = destination != (request.scheme, request.host, request.port)
+    is_elsewhere = _is_elsewhere(request, outgoing)
     if is_elsewhere:
-        request.scheme, request.host, request.port = destination
-    request.path = outgoing.path
+        request.scheme, request.host, request.port = outgoing.scheme, outgoing.host, outgoing.port
+    request.headers = http.Headers(_fields_of(request, outgoing))
+    _set_body(request, outgoing, content, is_elsewhere=is_elsewhere)
+
+
+def addressed_copy(request: http.Request, outgoing: OutgoingRequest) -> http.Request:
+    """Return a copy of a request on which `address_request` was called."""
+    if _is_elsewhere(request, outgoing):
+        duplicate = copy_of(request)
+        address_request(duplicate, outgoing)
+    else:  # as for most calls: each list of headers costs time
+        duplicate = copy_of(request, _fields_of(request, outgoing))
+        _set_body(duplicate, outgoing, body_of(request), is_elsewhere=False)
+    return duplicate
+
+
+def _is_elsewhere(request: http.Request, outgoing: OutgoingRequest) -> bool:
+    destination = (outgoing.scheme, outgoing.host, outgoing.port)
+    return destination != (request.scheme, request.host, request.port)
+
+
+def _fields_of(request: http.Request, outgoing: OutgoingRequest) -> Fields:
+    """Return the header fields of `outgoing` for the HTTP version of `request`."""
     # mitmproxy decodes header fields in the same way, so this restores any bytes.
     fields = [
         (name.encode("utf-8", "surrogateescape"), value.encode("utf-8", "surrogateescape"))
         for name, value in outgoing.headers
-        if not (request.is_http2 and name.lower() == "host")
     ]
-    request.headers = http.Headers(fields)
-    is_coded = "content-encoding" in request.headers
+    return (
+        [field for field in fields if field[0].lower() != b"host"] if request.is_http2 else fields
+    )
+
+
+def _set_body(
+    request: http.Request, outgoing: OutgoingRequest, content: bytes | None, *, is_elsewhere: bool
+) -> None:
+    """Set path and body of a request whose headers are those of `outgoing`.
+
+    `content` is its body without content codings, None if it cannot be decoded.
+    """
+    request.path = outgoing.path
     is_changed = content is not None and content != outgoing.body
     if is_elsewhere or is_changed:
         request.trailers = None
-    if is_changed or (is_elsewhere and is_coded and content is not None):
+    if is_changed or (is_elsewhere and content is not None and is_coded(request)):
         replace_content(request, outgoing.body)
 
 

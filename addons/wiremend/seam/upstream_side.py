@@ -27,7 +27,7 @@ from wiremend.seam.connections import (
     connections_of,
     http_layer_of,
 )
-from wiremend.seam.flows import address_request, copy_of, drop_content
+from wiremend.seam.flows import addressed_copy, copy_of, drop_content
 
 
 class UpstreamSide:
@@ -116,8 +116,7 @@ class UpstreamSide:
         before, self._sent_to = self._sent_to, outgoing
         if before is not None and outgoing.sends_same(before):
             return False
-        self._request = copy_of(self._original)
-        address_request(self._request, outgoing)
+        self._request = addressed_copy(self._original, outgoing)
         if self._headers:
             self._add_headers()
         self._show_request()

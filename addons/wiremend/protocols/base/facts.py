@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from wiremend.protocols.base.protocol import RequestFacts
-from wiremend.text.json_value import dicts_in
+from wiremend.text.json_value import JsonObject, dicts_in
 
 
 def facts_of_body(_: str, fields: Mapping[str, Any] | None) -> RequestFacts:
@@ -38,12 +38,16 @@ def model_in(fields: Mapping[str, Any]) -> str:
 
 def _tool_names(fields: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the names in `tools`, in namespaces of tools (Codex) and in legacy `functions`."""
-    names: list[str] = []
-    for tool in (*dicts_in(fields.get("tools")), *dicts_in(fields.get("functions"))):
-        owners = (tool, *dicts_in(tool["tools"])) if "tools" in tool else (tool,)
-        for owner in owners:
-            inner = owner.get("function", owner.get("custom"))
-            name = inner.get("name") if isinstance(inner, dict) else owner.get("name")
-            if isinstance(name, str) and name:
-                names.append(name)
-    return tuple(names)
+    owners = dicts_in(fields.get("tools")) + dicts_in(fields.get("functions"))
+    members = set[str]().union(*owners)
+    if "tools" in members:
+        owners = [tool for group in owners for tool in (group, *dicts_in(group.get("tools")))]
+        members = members.union(*owners)
+    if "function" in members or "custom" in members:
+        owners = list(map(_named_part, owners))
+    return tuple([n for owner in owners if isinstance(n := owner.get("name"), str) and n])
+
+
+def _named_part(tool: JsonObject) -> JsonObject:
+    inner = tool.get("function", tool.get("custom"))
+    return inner if isinstance(inner, dict) else tool

@@ -14,14 +14,14 @@ BLANK = ""
 """The word for a text, list or object that is empty, or a text of white space only."""
 LONE_SURROGATES = "\ud800"
 """The word for a text that may contain half of a surrogate pair."""
-_CONTAINERS = (dict, list)
 
 
 def words_of(value: Any) -> frozenset[str]:
     """Return the words of a parsed request.
 
     They are the names of all members, and the values of `type` and `role`. Of a tool's definition
-    only its own members are included, and those of its `function`. Strings in lists are not.
+    only its own members are included, and those of its `function` instead of that name, which is
+    also a role. Strings in lists are not included.
 
     Iterative: values may nest deeply.
     """
@@ -31,30 +31,35 @@ def words_of(value: Any) -> frozenset[str]:
         value = waiting.pop()
         if not value:
             words.add(BLANK)
-        elif isinstance(value, list):
-            waiting += [item for item in value if isinstance(item, _CONTAINERS)]
-        elif isinstance(value, dict):
+        elif type(value) is list:
+            for item in value:
+                kind = type(item)  # quicker than `isinstance`, and parsed JSON has no other types
+                if kind is dict or kind is list:
+                    waiting.append(item)
+        elif type(value) is dict:
             words.update(value)
-            for name in ("type", "role"):
-                if name in value and isinstance(value[name], str):
-                    words.add(value[name])
             tools = value.get("tools")
-            if isinstance(tools, list):
+            if type(tools) is list:
                 _add_tools(words, tools)
-            for item in value.values():
-                if isinstance(item, str):
-                    if not item or (item[0].isspace() and item.isspace()):
+            for name, item in value.items():
+                kind = type(item)
+                if kind is str:
+                    if name == "type" or name == "role":
+                        words.add(item)
+                    elif not item or (item[0].isspace() and item.isspace()):
                         words.add(BLANK)
-                elif isinstance(item, _CONTAINERS) and item is not tools:
+                elif (kind is dict or kind is list) and item is not tools:
                     waiting.append(item)
     return frozenset(words)
 
 
 def _add_tools(words: set[str], tools: list[Any]) -> None:
     entries = [tool for tool in tools if isinstance(tool, dict)]
-    words.update(*entries)
-    if "function" in words:
-        words.update(*[f for tool in entries if isinstance(f := tool.get("function"), dict)])
+    members = set[str]().union(*entries)
+    if "function" in members:
+        members.remove("function")
+        members.update(*[f for tool in entries if isinstance(f := tool.get("function"), dict)])
+    words |= members
 
 
 def last_steps(paths: Iterable[Path]) -> frozenset[str]:
