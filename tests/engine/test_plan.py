@@ -1,6 +1,6 @@
 """Tests of planning a call, each step with and without its feature."""
 
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, replace
 
 import orjson
 import pytest
@@ -62,6 +62,11 @@ def planned(
 
 def accepted_codings(request: OutgoingRequest) -> list[str]:
     return [value for name, value in request.headers if name == "accept-encoding"]
+
+
+def test_a_call_is_frozen() -> None:
+    with pytest.raises(FrozenInstanceError):
+        planned(Feature.REPAIR).streaming = False  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("features", [set(), {Feature.ACKNOWLEDGE}])

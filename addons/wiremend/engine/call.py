@@ -1,6 +1,6 @@
 """A call: one planned model request, as a frozen value. A machine carries it out."""
 
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Literal
 
 from wiremend.adapt.rejection_recovery import AdaptedRequests
@@ -45,7 +45,7 @@ class Target:
     """Codes of the rules that are disabled for it, besides those of the call."""
 
 
-@value_class
+@dataclass(frozen=True, slots=True)
 class Call:
     """All decisions about a call that are made before its first attempt."""
 
@@ -136,7 +136,7 @@ class Call:
         return self.wants_answer and self.retry_at(target).silent_stop
 
 
-@value_class
+@dataclass(frozen=True, slots=True)
 class PassingCall(Call):
     """A call that is neither adapted nor repeated: the client receives what the provider sends."""
 
@@ -146,7 +146,7 @@ class PassingCall(Call):
     """The faults that were contained in planning."""
 
 
-@value_class
+@dataclass(frozen=True, slots=True)
 class AcknowledgedCall:
     """A fire-and-forget request: the client receives 204, whatever upstream sends later."""
 
