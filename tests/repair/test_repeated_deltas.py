@@ -25,7 +25,8 @@ DELTA = (
 TEXTS: dict[str, tuple[bytes, bool]] = {
     "letters": (b"Hello", True),
     "white space": (b" a  b ", True),
-    "other characters": ("é😀\u2028".encode(), True),
+    "other characters": ("é😀".encode(), True),
+    "a line end of other formats": ("a\u2028".encode(), False),
     "an escaped quote": (b'\\"', True),
     "escapes": (b"a\\n\\t\\r\\/b\\\\", True),
     "two backslashes and n": (b"\\\\n", True),
@@ -88,7 +89,8 @@ def test_events_whose_text_is_found(raw: bytes, is_found: bool) -> None:
     repeated = RepeatedDelta.of(raw, Repeatable("text", "Hi"), reads_tags=False)
     assert (repeated is not None) is is_found
     assert repeated is None or (
-        repeated.matches(raw) and recognised(repeated, raw) == (len(raw), 1)
+        repeated.matches(raw, Repeatable("text", "Hi"))
+        and recognised(repeated, raw) == (len(raw), 1)
     )
 
 

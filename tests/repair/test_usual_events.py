@@ -24,6 +24,7 @@ from wiremend.protocols.base.repairer import Repaired, StreamContext
 from wiremend.protocols.chat.stream import ChatRepairer
 from wiremend.protocols.gemini.stream import GeminiRepairer
 from wiremend.protocols.responses.stream import ResponsesRepairer
+from wiremend.protocols.responses.writer import WrittenText
 from wiremend.repair.stream import StreamRepair, stream_repair
 from wiremend.text import sse
 from wiremend.text.json_growing import GrowingJson
@@ -54,6 +55,8 @@ def state_of(value: Any, seen: tuple[int, ...] = ()) -> Any:
     """Return what an object contains, as far as later events depend on it."""
     if id(value) in seen or callable(value) or isinstance(value, Draft | StreamContext):
         return type(value).__name__
+    if isinstance(value, WrittenText):
+        return value.text
     seen = (*seen, id(value))
     if isinstance(value, dict):
         return [(state_of(key, seen), state_of(item, seen)) for key, item in value.items()]
@@ -98,7 +101,17 @@ def assert_alike(protocol: Protocol, context: StreamContext, chunks: list[bytes]
     with every_event_repaired():
         repaired = steps_of(protocol, context, chunks, parses_all=True)
     for one, other in zip(usual, repaired, strict=True):
-        assert one == other
+        if one != other:  # `assert` would compare them in all detail, which takes minutes
+            pytest.fail(f"{difference(one, other)}")
+
+
+def difference(one: Any, other: Any) -> str:
+    """Return the first place where two values differ."""
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple) and len(one) == len(other):
+        for a, b in zip(one, other, strict=True):
+            if a != b:
+                return difference(a, b)
+    return f"{one!r}"[:500] + " is not " + f"{other!r}"[:500]
 
 
 def events_of(stream: CorpusStream) -> list[bytes]:

@@ -10,6 +10,7 @@ from wiremend.protocols.anthropic.grammar import (
     TEXT_BY_DELTA,
     TOOL_BLOCKS,
 )
+from wiremend.protocols.base.repairer import Run
 from wiremend.rules.rule import Place
 from wiremend.text.json_growing import GrowingJson
 from wiremend.text.json_value import JsonObject
@@ -88,6 +89,10 @@ class Block:
             case "thinking":
                 return not self.signature
         return self.kind in TOOL_BLOCKS and not self.has_whole_json
+
+    def keep_input(self, run: Run) -> None:
+        """Take more of the input of a tool."""
+        self.tool_json.add(run.text)
 
 
 def source_of(data: JsonObject) -> Any:
