@@ -11,13 +11,15 @@ from enum import Enum, auto
 import orjson
 
 from wiremend.protocols.base.repairer import Repeatable, Run
+from wiremend.text.patterns import linear_pattern
 
 _PLAIN = bytes(byte for byte in range(0x20, 0x7F) if byte not in b'"\\')
 """ASCII characters that stand for themselves in a string of JSON (RFC 8259, 7)."""
 _WITHOUT_TAGS = _PLAIN.replace(b"<", b"")
-_ESCAPES = (b"\\\\", b'\\"', b"\\n", b"\\t", b"\\r", b"\\/")
-"""The escape sequences that are recognised. The first one is removed first: its second backslash
-begins no other sequence."""
+_ESCAPES = (b'\\"', b"\\n", b"\\t", b"\\r", b"\\/")
+"""The escape sequences that are recognised, besides an escaped backslash and `_UNICODE`."""
+_UNICODE = linear_pattern(rb"\\u(?!00[0-7]|0085|202[89]|[Dd][89A-Fa-f])[0-9A-Fa-f]{4}")
+"""An escaped character, but no ASCII character, no half of a pair, and none of `_LINE_ENDS`."""
 _LINE_ENDS = frozenset("\x85\u2028\u2029")
 """Characters at which some clients end a line, although JSON does not; rules look at them."""
 _EVENT_ENDS = (b"\n\n", b"\r\n\r\n")
@@ -172,6 +174,9 @@ class RepeatedDelta:
         if not rest:
             return True
         if b"\\" in rest:
+            text = text.replace(b"\\\\", b"x")  # first: its second backslash begins no sequence
+            if b"\\u" in text:
+                text = _UNICODE.sub(b"", text)
             for sequence in _ESCAPES:
                 text = text.replace(sequence, b"")
             rest = text.translate(None, self._plain)
