@@ -25,13 +25,21 @@ DELTA = (
 TEXTS: dict[str, tuple[bytes, bool]] = {
     "letters": (b"Hello", True),
     "white space": (b" a  b ", True),
-    "other characters": ("é😀\u2028".encode(), True),
+    "other characters": ("é😀".encode(), True),
+    "a line end of other formats": ("a\u2028".encode(), False),
     "an escaped quote": (b'\\"', True),
     "escapes": (b"a\\n\\t\\r\\/b\\\\", True),
     "two backslashes and n": (b"\\\\n", True),
     "what an event ends in, escaped": (b'\\"}}\\n\\n', True),
     "DEL": (b"\x7f", False),
-    "an escaped character": (b"\\u00e9", False),
+    "an escaped character": (b"a\\u00e9\\u2713", True),
+    "an escaped line end of other formats": (b"\\u2028", False),
+    "an escaped letter": (b"\\u0041", False),
+    "an escaped bracket": (b"\\u003c", False),
+    "an escaped control character": (b"\\u0000", False),
+    "a backslash, and what follows u": (b"\\\\u00e9", True),
+    "a backslash inside an escaped character": (b"\\u00\\\\e9", False),
+    "a backslash, u, and the end of the text": (b'\\\\u00e9"', False),
     "a surrogate": (b"\\ud800", False),
     "no text": (b"", False),
     "a line end": (b"a\nb", False),
@@ -88,7 +96,8 @@ def test_events_whose_text_is_found(raw: bytes, is_found: bool) -> None:
     repeated = RepeatedDelta.of(raw, Repeatable("text", "Hi"), reads_tags=False)
     assert (repeated is not None) is is_found
     assert repeated is None or (
-        repeated.matches(raw) and recognised(repeated, raw) == (len(raw), 1)
+        repeated.matches(raw, Repeatable("text", "Hi"))
+        and recognised(repeated, raw) == (len(raw), 1)
     )
 
 

@@ -214,7 +214,7 @@ class StreamRepair:
             self._withheld.clear()
             self._repetitions.keep(run)
             passed = Repaired(data[at:end], EventKind.CONTENT)
-            passed.run = run if repeated.keep is None else None
+            passed.run = run if run.is_alike and repeated.keep is None else None
             repaired.append(passed)
         return end
 

@@ -17,7 +17,7 @@ class GrowingJson:
     for the first time; what follows then cannot make it JSON again, except white space.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, text: str = "") -> None:
         self._parts: list[str] = []
         self._depth = 0
         self._in_string = False
@@ -30,6 +30,8 @@ class GrowingJson:
         """Whether anything but white space follows that."""
         self._is_whole: bool | None = None
         """Whether the text so far is JSON; None: not known yet."""
+        if text:
+            self.add(text)
 
     def __bool__(self) -> bool:
         return bool(self._parts)

@@ -116,7 +116,8 @@ class StreamTranslation:
     def _can_frame(self, repaired: Repaired) -> bool:
         """Return whether the texts of a run are written as they are: `\\/` would become `/`."""
         is_between_events = not self._decoder.pending_bytes
-        return is_between_events and not self._filters and b"\\/" not in repaired.data
+        is_usual = b"\\/" not in repaired.data and b"\\u" not in repaired.data
+        return is_between_events and not self._filters and is_usual
 
     def _feed_run(self, run: Run) -> bytearray:
         """Return what the deltas of a run become.

@@ -39,6 +39,7 @@ from wiremend.protocols.base.cut_content import CUT_ARGUMENTS, ContentLost
 from wiremend.protocols.base.draft import Draft
 from wiremend.protocols.base.repairer import StreamContext
 from wiremend.rules.rule import SHOWN_BYTES, Rule, start_of
+from wiremend.text.json_growing import GrowingJson
 from wiremend.text.json_value import JsonObject
 from wiremend.text.sse import Event
 
@@ -192,7 +193,7 @@ class Blocks:
             new.signature = block["signature"]
         whole_input = take_input(self._draft, block)
         if whole_input:
-            new.start_input.add(whole_input)
+            new.start_input = GrowingJson(whole_input)
         text = take_text(self._draft, block)
         self.open(new, source, event, data, changed=changed or bool(whole_input or text))
         if text:
@@ -268,11 +269,6 @@ class Blocks:
         """Whether a stop is held back until the next event."""
         current = self._current
         return current is not None and current.stop is not None and not current.is_cut
-
-    @property
-    def has_stop(self) -> bool:
-        """Whether the stop of the open block has arrived."""
-        return self._current is not None and self._current.stop is not None
 
     def settle(self, data: JsonObject) -> None:
         """Write stops that are held back, unless this event continues their block."""
@@ -565,7 +561,7 @@ class Blocks:
 
     def _record_cut(self, block: Block) -> ContentLost:
         """Record a tool that was cut inside its JSON; return the exception to raise."""
-        text = (block.tool_json or block.start_input).text[: SHOWN_BYTES + 1]
+        text = block.input.text[: SHOWN_BYTES + 1]
         found = start_of(text.encode("utf-8", "surrogatepass"))
         self._draft.note(TOOL_INPUT_BROKEN, found, "ended in an error")
         return ContentLost(CUT_ARGUMENTS)

@@ -10,6 +10,7 @@ from wiremend.protocols.anthropic.grammar import (
     TEXT_BY_DELTA,
     TOOL_BLOCKS,
 )
+from wiremend.protocols.base.repairer import Run
 from wiremend.rules.rule import Place
 from wiremend.text.json_growing import GrowingJson
 from wiremend.text.json_value import JsonObject
@@ -49,8 +50,8 @@ class Block:
     """Whether a delta followed the stop."""
     tool_json: GrowingJson = field(default_factory=GrowingJson)
     """The input of a tool in its deltas."""
-    start_input: GrowingJson = field(default_factory=GrowingJson)
-    """The input of a call in its start, as JSON text."""
+    start_input: GrowingJson | None = None
+    """The input of a call in its start, as JSON text; None if there is none."""
     start_text: str = ""
     """The text in its start, until its first delta."""
     signature: str = ""
@@ -71,13 +72,17 @@ class Block:
     @property
     def has_whole_json(self) -> bool:
         """Whether the input of a tool so far is complete JSON."""
-        return (self.tool_json or self.start_input).is_whole
+        return self.input.is_whole
+
+    @property
+    def input(self) -> GrowingJson:
+        """The input of a tool so far: that in its deltas, else that in its start."""
+        return self.tool_json or self.start_input or self.tool_json
 
     @property
     def is_cut(self) -> bool:
         """Whether the input of a tool has begun and is not complete."""
-        has_input = bool(self.tool_json or self.start_input)
-        return self.kind in TOOL_BLOCKS and has_input and not self.has_whole_json
+        return self.kind in TOOL_BLOCKS and bool(self.input) and not self.has_whole_json
 
     @property
     def may_go_on(self) -> bool:
@@ -88,6 +93,10 @@ class Block:
             case "thinking":
                 return not self.signature
         return self.kind in TOOL_BLOCKS and not self.has_whole_json
+
+    def keep_input(self, run: Run) -> None:
+        """Take more of the input of a tool."""
+        self.tool_json.add(run.text)
 
 
 def source_of(data: JsonObject) -> Any:

@@ -82,7 +82,7 @@ class Deltas:
             return None
         self._blocks.remember(block, data)
         # Of a text or a thought, only the first one changes the state of the block.
-        return Repeatable(key, text, block.tool_json.add if key == "partial_json" else None)
+        return Repeatable(key, text, block.keep_input if key == "partial_json" else None)
 
     def feed(self, event: Event, data: JsonObject, *, changed: bool) -> bool:
         """Write a delta that has a type; return False if it has no block and is left unchanged."""

@@ -219,9 +219,9 @@ def move_final(data: JsonObject, draft: Draft) -> bool:
     delta = data.get("delta")
     message = data.get("message")
     delta = delta if isinstance(delta, dict) else {}
-    others = [holder for holder in (data, message) if isinstance(holder, dict)]
     moved: JsonObject = {}
     if not delta.get("stop_reason"):
+        others = [holder for holder in (data, message) if isinstance(holder, dict)]
         for holder in (*others, delta):
             for key in ("stop_reason", "finish_reason", "stopReason"):
                 reason = holder.get(key)

@@ -323,7 +323,8 @@ class AnthropicRepairer(EventRepairer):
             case "message_start":
                 is_passed = not self._began and self._pass_start(value)
             case "ping":
-                is_passed = not self._blocks.has_stop
+                current = self._blocks.current
+                is_passed = current is None or current.stop is None
             case _:
                 return None
         return _KINDS.get(kind, EventKind.CONTENT) if is_passed else None

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol
 from wiremend.protocols.base.client_traits import UNKNOWN_CLIENT, ClientTraits, Deviation
 from wiremend.protocols.base.provider_error import ProviderError
 from wiremend.rules.rule import Finding
+from wiremend.text import json_value
 from wiremend.text.sse import Event
 from wiremend.value_class import value_class
 
@@ -58,6 +59,14 @@ class Run(NamedTuple):
     """The bytes behind its text."""
     texts: Sequence[bytes]
     """The insides of strings of JSON; none is empty."""
+    is_alike: bool = True
+    """Whether each delta is its text between `before` and `after`; else more than that differs."""
+
+    @property
+    def text(self) -> str:
+        """The texts, joined."""
+        joined: str = json_value.read(b'"%b"' % b"".join(self.texts))
+        return joined
 
 
 class Repeatable(NamedTuple):
@@ -71,8 +80,14 @@ class Repeatable(NamedTuple):
     """The name of the member with the text."""
     text: str
     """The text; that of a repetition is not empty."""
-    keep: Callable[[str], object] | None = None
-    """Takes the texts of repetitions, joined, if the repairer keeps them."""
+    keep: Callable[[Run], object] | None = None
+    """Takes a run of repetitions, if the repairer keeps anything of them."""
+    number: tuple[str, int] | None = None
+    """The member with its number, and that number; its repetitions have the next ones."""
+    counts: Sequence[tuple[str, int]] = ()
+    """Members with numbers that do not matter."""
+    padding: Sequence[tuple[str, str]] = ()
+    """Members with text that means nothing."""
 
 
 @dataclass(slots=True)
@@ -86,7 +101,7 @@ class Repaired:
     error: ProviderError | None = None
     """Set if and only if `kind` is ERROR. `data` then ends the stream for the client."""
     run: Run | None = field(default=None, compare=False)
-    """What `data` consists of, if it is a run."""
+    """What `data` consists of, if it is a run of deltas that differ only in their texts."""
     value: Any = None
     """What was parsed of the event, if `data` is that event unchanged."""
 

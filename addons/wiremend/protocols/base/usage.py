@@ -124,6 +124,8 @@ def count_in(counts: object, *path: str) -> int | None:
         value = value.get(key) if isinstance(value, dict) else None
     if value is None:
         return None
+    if type(value) is int:
+        return value if 0 <= value < 2**63 else None
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return value if json_value.is_integer(value) and 0 <= value < 2**63 else None

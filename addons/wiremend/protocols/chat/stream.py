@@ -109,6 +109,9 @@ BROKEN_EVENT = Rule(
 )
 
 
+_PADDING = frozenset({"obfuscation", "p"})
+"""Members of chunks with text that means nothing, of OpenAI and of Mistral."""
+
 type _NumberedChoice = tuple[int, JsonObject]
 
 
@@ -310,6 +313,9 @@ class ChatRepairer(EventRepairer):
         self.delta = choice.pass_usual(data)
         if self.delta is None:
             return None
+        if not _PADDING.isdisjoint(value):
+            padding = [(key, value[key]) for key in _PADDING if isinstance(value.get(key), str)]
+            self.delta = self.delta._replace(padding=padding)
         self._doubtful[choice] = None
         self._has_content = True
         return EventKind.CONTENT

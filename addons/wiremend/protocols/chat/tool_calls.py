@@ -5,7 +5,6 @@ streams the call is determined by the index, the id, the name, and whether the a
 are complete JSON.
 """
 
-from functools import partial
 from typing import Any
 
 from wiremend.protocols.base.client_traits import Deviation
@@ -202,7 +201,7 @@ class ToolCalls:
         if fragment.get("type") not in (None, "", "function"):
             return None
         self._add(call, arguments)
-        return Repeatable("arguments", arguments, partial(self._add, call))
+        return Repeatable("arguments", arguments, lambda run: self._add(call, run.text))
 
     def fill_empty(self, fragments: list[Any]) -> bool:
         """Set empty arguments to `{}` in the fragments of the finishing chunk."""

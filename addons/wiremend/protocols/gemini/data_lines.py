@@ -111,6 +111,10 @@ class DataLines:
             raw = sse.encode(data)
         return event if raw is event.raw else sse.Event(raw, event.type, data)
 
+    def is_usual(self, event: sse.Event) -> bool:
+        """Return whether `reframe` does not change an event with data."""
+        return bool(_DATA_LINES.fullmatch(event.raw)) and self._is_read(event.raw)
+
     def write_without_data(self, event: sse.Event) -> bytes:
         """Return the bytes of an event without data."""
         return self._data_lines_of(event.raw)

@@ -153,7 +153,7 @@ def has_loose_candidate(value: Any) -> bool:
 
 def move_in_response(response: JsonObject, draft: Draft) -> None:
     """Move the values of a response to their places; does nothing if the rule is disabled."""
-    if _is_text_in_place(response) or not draft.is_on(MISPLACED):
+    if is_text_in_place(response) or not draft.is_on(MISPLACED):
         return
     _rename(response, _RESPONSE_NAMES, draft)
     if has_loose_candidate(response):
@@ -170,7 +170,7 @@ def move_in_response(response: JsonObject, draft: Draft) -> None:
         _move_in_candidate(candidate, response, draft)
 
 
-def _is_text_in_place(response: JsonObject) -> bool:
+def is_text_in_place(response: JsonObject) -> bool:
     """Return whether a response has nothing but text, and all of it in its place.
 
     This is the usual event, for which nothing else need be looked at.

@@ -8,13 +8,13 @@ from typing import Any, ClassVar
 
 from wiremend.protocols.base.event_repairer import DONE, EventRepairer, FrameRules
 from wiremend.protocols.base.provider_error import ProviderError
-from wiremend.protocols.base.repairer import Decoder, EventKind, StreamContext
+from wiremend.protocols.base.repairer import Decoder, EventKind, Repeatable, StreamContext
 from wiremend.protocols.gemini.array import AFTER_THE_END, ArrayElements
 from wiremend.protocols.gemini.data_lines import DataLines
 from wiremend.protocols.gemini.errors import error_envelope, error_in_response
 from wiremend.protocols.gemini.finish import Finishes, content_of, has_counts, is_set
 from wiremend.protocols.gemini.grammar import BARE_CANDIDATE_KEYS
-from wiremend.protocols.gemini.misplaced import without_envelope
+from wiremend.protocols.gemini.misplaced import is_text_in_place, without_envelope
 from wiremend.protocols.gemini.response import (
     FINISH_REASON_MISSING,
     RESPONSE_IN_A_LIST,
@@ -24,11 +24,12 @@ from wiremend.protocols.gemini.response import (
     model_path,
     unwrapped,
 )
+from wiremend.protocols.gemini.usage import odd_counts
 from wiremend.rules.rule import Rule
 from wiremend.text import json_value, sse
 from wiremend.text.counted import counted
 from wiremend.text.json_edits import Path
-from wiremend.text.json_value import JsonObject
+from wiremend.text.json_value import JsonObject, is_integer
 
 _GEMINI = ("gemini",)
 _PYTHON = "googleapis/python-genai 3.4.0"
@@ -240,6 +241,30 @@ class GeminiRepairer(EventRepairer):
                 return kind
             result = max(result, kind, key=_WEIGHT.index)
         return result
+
+    def pass_valid(self, event: sse.Event, value: JsonObject) -> EventKind | None:
+        """Take a response with text alone, from one candidate that goes on."""
+        framing, context = self._framing, self._context
+        if self._final is not None or context.in_wrapper or not isinstance(framing, DataLines):
+            return None
+        if not is_text_in_place(value) or len(value["candidates"]) != 1:
+            return None
+        candidate, usage = value["candidates"][0], value.get("usageMetadata", {})
+        if "finishReason" in candidate or "promptFeedback" in value or odd_counts(usage):
+            return None
+        index, model = candidate.get("index", 0), value.get("modelVersion")
+        if type(index) is not int or index < 0 or context.shown_model not in (None, model):
+            return None
+        if not framing.is_usual(event):
+            return None
+        self._has_begun = True
+        self._finishes.read(value)
+        kind = _kind_of(value)
+        parts = candidate["content"]["parts"]
+        if kind is EventKind.CONTENT and len(parts) == 1:
+            counts = [(key, count) for key, count in usage.items() if is_integer(count)]
+            self.delta = Repeatable("text", parts[0]["text"], counts=counts)
+        return kind
 
     def dispatch(self, event: sse.Event, value: Any, kind: str) -> EventKind:
         """Repair and write the responses in an event."""

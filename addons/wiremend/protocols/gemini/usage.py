@@ -37,13 +37,18 @@ def repair_usage(response: JsonObject, draft: Draft) -> None:
         return
     if not isinstance(usage, dict):
         return
-    odd = [
+    odd = odd_counts(usage)
+    if odd and draft.change(USAGE_COUNTS, ", ".join(sorted(odd)), "a number", once="counts"):
+        usage |= _as_numbers(usage, odd)
+
+
+def odd_counts(usage: Mapping[str, Any]) -> list[str]:
+    """Return the names of the counts that are null or text."""
+    return [
         key
         for key, value in usage.items()
         if (value is None or isinstance(value, str)) and key.endswith(_ENDING)
     ]
-    if odd and draft.change(USAGE_COUNTS, ", ".join(sorted(odd)), "a number", once="counts"):
-        usage |= _as_numbers(usage, odd)
 
 
 def _as_numbers(usage: Mapping[str, Any], odd: list[str]) -> dict[str, int]:

@@ -80,6 +80,8 @@ ITEM_ID = Rule(
 )
 
 _ARGUMENTS_DONE = "response.function_call_arguments.done"
+_NESTED = frozenset({"response", "item", "part"})
+"""Members that a delta does not have, and that would be looked at."""
 
 
 class InnerEvents:
@@ -134,6 +136,28 @@ class InnerEvents:
         self._write_id(data, kind, item)
         self._writer.write_index(data, item)
         return Disposition.SENT
+
+    def pass_usual(self, data: JsonObject, belongs: ItemEvent) -> list[str] | None:
+        """Take a delta of an open item, or part, that has all of its ids and indices.
+
+        Nothing else can be wrong with it, apart from its number. Return the fragments that it was
+        added to; None for other deltas, which are not taken.
+        """
+        item, text = self._items.shown_as(data, belongs.items[0]), data.get(belongs.text)
+        if item is None or not isinstance(text, str) or not _NESTED.isdisjoint(data):
+            return None
+        holder: Part | Item | None = item
+        if belongs.family is not None:
+            index = data.get(belongs.family.index)
+            if not is_integer(index):
+                return None
+            if belongs.part:
+                holder = item.part_of(belongs.family, index, belongs.part)
+                if holder is None or holder.is_done or holder.number != index:
+                    return None
+        assert holder is not None
+        holder.fragments.append(text)
+        return holder.fragments
 
     def _write_id(self, data: JsonObject, kind: str, item: Item) -> None:
         if (

@@ -7,6 +7,7 @@ from wiremend.protocols.responses.grammar import (
     ITEM_ADDED,
     ITEM_DONE,
     ITEM_EVENTS,
+    ItemEvent,
 )
 from wiremend.protocols.responses.inner_events import ITEM_OVER, ITEM_REPEATED, InnerEvents
 from wiremend.protocols.responses.item_fields import (
@@ -81,6 +82,10 @@ class ItemEvents:
             if item is not None and item.number is not None:
                 self._writer.write_index(data, item)
         return Disposition.SENT
+
+    def pass_usual(self, data: JsonObject, belongs: ItemEvent) -> list[str] | None:
+        """Take a delta to which no rule applies; see `InnerEvents.pass_usual`."""
+        return self._inner.pass_usual(data, belongs)
 
     def owner(self, data: JsonObject) -> Item | None:
         """Return the item that an event is the end of, if it is known."""

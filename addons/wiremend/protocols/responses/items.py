@@ -301,6 +301,14 @@ class Items:
         is_single = len(fitting) == 1 and len(fitting[0]) == 1
         return next(iter(fitting[0])) if is_single else None
 
+    def shown_as(self, data: JsonObject, type: str) -> Item | None:
+        """Return the open item of an event that has the index and the id it has for the client."""
+        index = data.get("output_index")
+        item = self._by_key.get((index, type)) if is_integer(index) else None
+        if item is None or item.done is not None or item.number != index:
+            return None
+        return item if item.id and item.id == data.get("item_id") else None
+
     def _open_call(self, call_id: Any, types: tuple[str, ...]) -> Item | None:
         """Return the only item of these types with this call id that is not done."""
         if not isinstance(call_id, str):

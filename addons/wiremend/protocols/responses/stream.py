@@ -16,7 +16,13 @@ from wiremend.protocols.base.provider_error import (
     make_error,
     read_error,
 )
-from wiremend.protocols.base.repairer import EventKind, Repaired, StreamContext
+from wiremend.protocols.base.repairer import (
+    EventKind,
+    Repaired,
+    Repeatable,
+    Run,
+    StreamContext,
+)
 from wiremend.protocols.responses.completion import Ending, is_complete
 from wiremend.protocols.responses.errors import error_event
 from wiremend.protocols.responses.grammar import (
@@ -351,6 +357,33 @@ class ResponsesRepairer(EventRepairer):
             return super()._replace_keepalive(event)
         self.pass_event(event)
         return EventKind.IDLE
+
+    def pass_valid(self, event: sse.Event, value: JsonObject) -> EventKind | None:
+        """Take a delta with the next number."""
+        kind, number = event.type, value.get("sequence_number")
+        belongs = ITEM_EVENTS.get(kind)
+        if belongs is None or not belongs.is_delta or value.get("type") != kind:
+            return None
+        if self._held or not self._began or not self._writer.is_next(number):
+            return None
+        fragments = self._item_events.pass_usual(value, belongs)
+        if fragments is None:
+            return None
+        self._writer.take_next(value, kind)
+
+        def keep(run: Run) -> None:
+            fragments.append(run.text)
+            self._writer.take_run(value, kind, run)
+
+        padding = value.get("obfuscation")
+        self.delta = Repeatable(
+            belongs.text,
+            value[belongs.text],
+            keep,
+            number=("sequence_number", value["sequence_number"]),
+            padding=[("obfuscation", padding)] if isinstance(padding, str) else (),
+        )
+        return EventKind.CONTENT
 
     def dispatch(self, event: sse.Event, value: Any, kind: str) -> EventKind:
         """Repair and write an event; unknown types are forwarded unchanged."""

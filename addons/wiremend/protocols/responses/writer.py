@@ -4,7 +4,7 @@ from typing import Any
 
 from wiremend.protocols.base.client_traits import Deviation
 from wiremend.protocols.base.draft import Draft
-from wiremend.protocols.base.repairer import StreamContext
+from wiremend.protocols.base.repairer import Run, StreamContext
 from wiremend.rules.rule import Rule
 from wiremend.text import json_value, sse
 from wiremend.text.json_value import JsonObject, is_integer
@@ -47,6 +47,8 @@ class SourceNumbers:
         """What identifies an event, by its number; the oldest first."""
         self._is_ambiguous = False
         """One number was used for two events."""
+        self.highest = -1
+        """The largest number so far."""
 
     def take(self, data: JsonObject, kind: str) -> bool:
         """Take an event; return whether it repeats one."""
@@ -58,17 +60,48 @@ class SourceNumbers:
         if earlier is not None:
             self._is_ambiguous = self._is_ambiguous or earlier != identity
             return not self._is_ambiguous and len(self._events) > 1
+        self._remember(number, identity)
+        return False
+
+    def take_run(self, like: JsonObject, kind: str, run: Run) -> None:
+        """Take events with the next numbers that differ from `like` only in their deltas."""
+        common = _identity(like, kind)[:-1]
+        for number, text in enumerate(run.texts, self.highest + 1):
+            self._remember(number, (*common, WrittenText(text)))
+
+    def _remember(self, number: int, identity: tuple[Any, ...]) -> None:
         self._events[number] = identity
+        if number > self.highest:
+            self.highest = number
         if len(self._events) > _WINDOW:
             del self._events[next(iter(self._events))]
-        return False
 
 
 def _identity(data: JsonObject, kind: str) -> tuple[Any, ...]:
     inner = data.get("item")
     identity = data.get("item_id") or (inner.get("id") if isinstance(inner, dict) else None)
-    keys = ("output_index", "content_index", "summary_index", "delta")
-    return kind, str(identity), *(str(data.get(key)) for key in keys)
+    get = data.get
+    indices = str(get("output_index")), str(get("content_index")), str(get("summary_index"))
+    return kind, str(identity), *indices, str(get("delta"))
+
+
+class WrittenText:
+    """Text as it was written in JSON; equal to the text itself."""
+
+    __slots__ = ("_inside",)
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, inside: bytes) -> None:
+        self._inside = inside
+
+    def __eq__(self, other: object) -> bool:
+        return self.text == other
+
+    @property
+    def text(self) -> str:
+        """The text."""
+        text: str = json_value.read(b'"%b"' % self._inside)
+        return text
 
 
 class Writer:
@@ -96,6 +129,21 @@ class Writer:
         raw = data.get("sequence_number")
         is_valid = is_integer(raw) and raw > max(self._source_number, self.number + 1)
         return self.gaps + (is_valid and self.number >= 0)
+
+    def is_next(self, number: Any) -> bool:
+        """Return whether a number follows those of all earlier events, and needs no other one."""
+        is_new = is_integer(number) and number == self.number + 1 == self._source_number + 1
+        return is_new and number == self.source.highest + 1
+
+    def take_next(self, data: JsonObject, kind: str) -> None:
+        """Take an event with the next number."""
+        self.source.take(data, kind)
+        self.number = self._source_number = self.source.highest
+
+    def take_run(self, like: JsonObject, kind: str, run: Run) -> None:
+        """Take events with the next numbers that differ from `like` only in their deltas."""
+        self.source.take_run(like, kind, run)
+        self.number = self._source_number = self.source.highest
 
     def number_event(self, data: JsonObject) -> None:
         """Number the next event to send, unless its number is larger than the last one."""
