@@ -1,5 +1,6 @@
 """Node.js and npm packages for tests that run JavaScript clients."""
 
+import fcntl
 import json
 import shutil
 import subprocess
@@ -28,10 +29,12 @@ def why_not_installed(folder: Path, major: int) -> str | None:
     if not shutil.which("npm"):
         return "npm is not installed"
     wanted: dict[str, str] = json.loads((folder / "package.json").read_text())["dependencies"]
-    if any(_installed(folder, name) != version for name, version in wanted.items()):
-        done = subprocess.run(INSTALL, cwd=folder, capture_output=True, text=True)
-        if done.returncode:
-            return f"npm install failed in {folder}: {done.stderr.strip()[-300:]}"
+    with (folder / "install.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two installations at once leave files out
+        if any(_installed(folder, name) != version for name, version in wanted.items()):
+            done = subprocess.run(INSTALL, cwd=folder, capture_output=True, text=True)
+            if done.returncode:
+                return f"npm install failed in {folder}: {done.stderr.strip()[-300:]}"
     return None
 
 

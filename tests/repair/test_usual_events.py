@@ -34,7 +34,7 @@ from wiremend.text.json_growing import GrowingJson
 
 REPAIRERS = (AnthropicRepairer, ChatRepairer, GeminiRepairer, ResponsesRepairer)
 SHORTCUTS = ("pass_valid", "known_type")
-CORPUS = [*clean_streams(), *broken_streams()]
+CLEAN, BROKEN = list(clean_streams()), list(broken_streams())
 MANY = 60
 """Events of a stream of the corpus that are looked at; most have fewer."""
 TEXTS = {"fragments", "_parts"}
@@ -123,7 +123,10 @@ def events_of(stream: CorpusStream) -> list[bytes]:
     return [event.raw for event in [*decoder.feed(data), *decoder.end()]]
 
 
-@pytest.mark.parametrize("stream", CORPUS, ids=str)
+LONG = [pytest.param(stream, marks=pytest.mark.long) for stream in BROKEN]
+
+
+@pytest.mark.parametrize("stream", [*CLEAN, *LONG], ids=str)
 def test_each_stream_of_the_corpus_has_the_same_result(stream: CorpusStream) -> None:
     events = events_of(stream)[:MANY]
     data = b"".join(events)
@@ -131,7 +134,8 @@ def test_each_stream_of_the_corpus_has_the_same_result(stream: CorpusStream) -> 
         assert_alike(stream.protocol, stream.context, chunks)
 
 
-@pytest.mark.parametrize("stream", CORPUS, ids=str)
+@pytest.mark.long
+@pytest.mark.parametrize("stream", [*CLEAN, *BROKEN], ids=str)
 def test_each_stream_of_the_corpus_has_the_same_end_wherever_it_is_cut(
     stream: CorpusStream,
 ) -> None:
