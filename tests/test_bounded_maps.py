@@ -86,6 +86,7 @@ def containers(root: Any) -> Iterator[tuple[str, int]]:
             waiting += [(f"{name}.{key}", value) for key, value in state.items()]
 
 
+@pytest.mark.long
 def test_no_map_grows_with_what_clients_and_providers_choose() -> None:
     knowledge = Knowledge()
     suite = Suite(CurrentConfig(), knowledge)

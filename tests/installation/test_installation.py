@@ -209,6 +209,7 @@ HOOKS = YAML(typ="safe").load(ROOT / ".pre-commit-hooks.yaml")
 """What pre-commit reads: it installs this repository, and runs `entry` with the names of files."""
 
 
+@pytest.mark.long
 @pytest.mark.first_row
 @pytest.mark.parametrize("hook", HOOKS, ids=lambda hook: hook["id"])
 def test_the_hooks_of_pre_commit_check_recordings(
@@ -319,6 +320,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.mark.long
 def test_the_environment_of_a_checkout_runs_its_code(checkout: Path, tmp_path: Path) -> None:
     code = "import wiremend; print(wiremend.__file__)"
     module = checkout / "addons" / "wiremend" / "__init__.py"
@@ -333,6 +335,7 @@ def test_the_environment_of_a_checkout_runs_its_code(checkout: Path, tmp_path: P
     module.write_text(text)
 
 
+@pytest.mark.long
 def test_scripts_import_nothing_from_the_working_directory(checkout: Path, tmp_path: Path) -> None:
     for name in ("wiremend", "orjson", "socket", "mitmproxy"):
         (tmp_path / f"{name}.py").write_text(f"raise SystemExit('this is {name}.py')\n")

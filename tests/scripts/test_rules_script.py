@@ -88,6 +88,7 @@ def test_a_page_that_is_missing_is_not_current(checkout: Path) -> None:
 # New rules
 
 
+@pytest.mark.long
 def test_a_new_rule_gets_its_constant_in_code_order_and_a_stub(checkout: Path) -> None:
     before = contents(checkout)
     done = rules(checkout, "new", "S140", "anthropic", "made-up", "--module", "blocks")
@@ -109,6 +110,7 @@ def test_a_new_rule_gets_its_constant_in_code_order_and_a_stub(checkout: Path) -
     assert again.stderr == "scripts/rules new: S140 is made-up; the next free code is S141\n"
 
 
+@pytest.mark.long
 def test_a_stub_is_not_accepted_as_a_stream(checkout: Path) -> None:
     rules(checkout, "new", "S140", "anthropic", "made-up")
     before = contents(checkout)
@@ -307,6 +309,7 @@ def test_a_stream_without_a_fault_is_rejected(checkout: Path) -> None:
     assert "rejected: nothing is wrong with this stream" in done.stderr
 
 
+@pytest.mark.long
 @pytest.mark.first_row
 @pytest.mark.parametrize(
     ("path", "reason"),

@@ -47,6 +47,7 @@ FORWARD_MODES: dict[str, Sequence[str]] = {
 }
 
 
+@pytest.mark.first_row
 @pytest.mark.parametrize("mode", FORWARD_MODES.values(), ids=FORWARD_MODES)
 @pytest.mark.parametrize("content_type", ["application/json", "text/plain", None])
 @pytest.mark.parametrize("host", NAMES.values(), ids=NAMES)
@@ -75,6 +76,7 @@ def test_a_request_for_the_proxy_itself_is_refused(
     assert "abcdefgh" not in line
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "target", ["GET /", "GET /v1/models", "OPTIONS /v1/messages", "OPTIONS *", "GET /\x1b[2J"]
 )
@@ -171,6 +173,7 @@ def test_plain_http_inside_a_tunnel_is_forwarded(proxy: Proxy, origin: ScriptedP
     assert len(origin.received) == 1
 
 
+@pytest.mark.long
 def test_in_reverse_mode_a_request_for_the_proxy_itself_is_forwarded(
     start_proxy: Callable[..., Proxy], origin: ScriptedProvider
 ) -> None:

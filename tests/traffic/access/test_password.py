@@ -150,6 +150,7 @@ def test_the_password_is_in_no_file_and_in_no_log(
             assert form.encode() not in data, name
 
 
+@pytest.mark.long
 def test_the_configuration_can_demand_one_of_every_client(
     authority: Authority, provider: ScriptedProvider, tmp_path: Path
 ) -> None:
@@ -162,6 +163,7 @@ def test_the_configuration_can_demand_one_of_every_client(
         assert raw(proxy, f"CONNECT {HOST}:443 HTTP/1.1", sent).startswith(b"HTTP/1.1 200 ")
 
 
+@pytest.mark.long
 def test_a_mode_whose_clients_know_no_password_does_not_start(
     authority: Authority, tmp_path: Path
 ) -> None:

@@ -66,6 +66,7 @@ def next_call(proxy: Proxy) -> RawResponse:
         return call.response()
 
 
+@pytest.mark.long
 def test_a_running_stream_keeps_its_route_and_the_next_call_gets_the_new_one(
     proxy: Proxy, provider: ScriptedProvider, origin: ScriptedProvider
 ) -> None:

@@ -98,6 +98,7 @@ def test_an_invalid_configuration_ends_the_start_with_one_clear_line(
     assert "Traceback" not in printed
 
 
+@pytest.mark.long
 def test_a_missing_configuration_ends_the_start(tmp_path: Path) -> None:
     status, printed = run("mitmdump", tmp_path, "--set", "wiremend_config=team.toml")
     assert status == 1
@@ -119,6 +120,7 @@ def test_version_and_warnings_are_logged_at_the_start(start_proxy: Callable[...,
     proxy.wait_for_line(r"toml: warning: models\[1\] \('a'\) never applies")
 
 
+@pytest.mark.long
 def test_an_unknown_rule_code_ends_the_start(tmp_path: Path) -> None:
     (tmp_path / "wiremend.toml").write_text('[rules]\ndisable = ["S999"]\n')
     status, printed = run("mitmdump", tmp_path)

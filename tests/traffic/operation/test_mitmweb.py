@@ -229,6 +229,7 @@ def read_back(path: Path, *arguments: str) -> list[str]:
     return [line.rstrip() for line in ended.stdout.splitlines()]
 
 
+@pytest.mark.long
 def test_mitmdump_prints_a_live_call_as_text(
     authority: Authority, provider: ScriptedProvider, tmp_path: Path
 ) -> None:
@@ -267,6 +268,7 @@ def test_a_list_with_the_options_of_scripts_run_has_calls_only(
         assert [row["request"]["path"] for row in web.flows] == ["/v1/messages"] * 2
 
 
+@pytest.mark.long
 def test_the_probe_of_run_env_does_not_stay_in_the_list(web: Web) -> None:
     assert is_wiremend(web.port)
     assert is_wiremend(web.port, admits=True)

@@ -204,6 +204,7 @@ def test_requests_that_are_no_calls_get_a_404_and_never_reach_the_network(
     assert not report_in(tmp_path).misses
 
 
+@pytest.mark.long
 def test_a_call_that_is_now_sent_in_another_protocol_is_not_served(
     session: Path, tmp_path: Path
 ) -> None:
@@ -270,6 +271,7 @@ def test_misses_are_forwarded_on_connections_of_their_own(
     assert not any(received.header(TICKET) for received in provider.received)
 
 
+@pytest.mark.long
 def test_a_forwarded_request_that_is_no_call_reaches_its_host(
     authority: Authority, provider: ScriptedProvider, session: Path, tmp_path: Path
 ) -> None:

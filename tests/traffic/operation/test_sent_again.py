@@ -102,6 +102,7 @@ def test_an_edited_request_is_sent_as_it_is_shown_with_its_key(
     assert provider.received[1].header("authorization") == f"Bearer {KEY}"
 
 
+@pytest.mark.long
 def test_a_key_is_not_sent_to_another_server(web: Web, provider: ScriptedProvider) -> None:
     provider.script([faults.none(ANTHROPIC)])
     ask(web)

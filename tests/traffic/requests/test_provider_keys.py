@@ -131,6 +131,7 @@ def test_a_rejected_key_is_replaced_at_once_and_not_used_again_until_a_reload(
     assert not [key for key in KEYS if key in everything]
 
 
+@pytest.mark.long
 @STATUSES
 @pytest.mark.parametrize("configuration", [ONE, SEVERAL], ids=["the only key", "all keys"])
 def test_keys_that_are_all_rejected_are_all_tried_by_the_next_call(
@@ -218,6 +219,7 @@ STALLED = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("route", "first"), STALLED)
 def test_each_target_has_the_timeouts_of_its_provider_and_route(
     start: Callable[[str], Proxy], origin: ScriptedProvider, route: str, first: str

@@ -81,6 +81,7 @@ COMPACTED = (
 )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("body", COMPACTED, ids=["OpenAI", "Codex"])
 def test_a_compaction_goes_where_the_calls_go_and_its_result_is_unchanged(
     start_proxy: Callable[..., Proxy],
@@ -147,6 +148,7 @@ def test_a_failed_provider_falls_back_to_the_next_one(
     assert OTHER_KEY not in repr([(r.path, r.headers, r.body) for r in provider.received])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("upstream", [("http/1.1",), ("h2",)], ids=["HTTP/1.1", "HTTP/2"])
 def test_a_missing_model_falls_back_to_another_of_the_same_provider(
     start_proxy: Callable[..., Proxy], provider: ScriptedProvider, upstream: tuple[str, ...]
@@ -226,6 +228,7 @@ def test_a_coded_request_is_routed(
     assert json.loads(decoded) == {**asked, "model": "kimi-k3"}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("coding", faults.CODINGS)
 def test_a_coded_request_is_changed_for_every_fallback(
     start_proxy: Callable[..., Proxy], provider: ScriptedProvider, coding: str

@@ -76,6 +76,7 @@ def tool_call(protocol: WireProtocol, stream: bool) -> Reply:
     return faults.whole(good.json_tool_body(protocol))
 
 
+@pytest.mark.first_row
 @STREAMING
 @pytest.mark.parametrize(("client", "spoken"), DIRECTIONS)
 def test_a_client_gets_text_and_calls_from_a_provider_of_another_protocol(
