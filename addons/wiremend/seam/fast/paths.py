@@ -345,13 +345,15 @@ class LongLived:
     """Leaves the objects that exist now out of garbage collections, and collects less often.
 
     A collection looks at the objects that the start has created, some 200,000, again and again.
+    Without them even a full one is quick. It must not be rare: connections are cycles, and those
+    that lived through two collections are freed by a full one only.
     """
 
     def __init__(self) -> None:
         self._thresholds = gc.get_threshold()
         gc.collect()
         gc.freeze()
-        gc.set_threshold(20_000, 20, 50)
+        gc.set_threshold(5_000, 5, 2)
 
     def release(self) -> None:
         """Collect as before."""
