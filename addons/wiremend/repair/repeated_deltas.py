@@ -61,7 +61,7 @@ class RepeatedDelta:
         self._text = b""
         self._next_number = delta.number[1] + 1 if delta.number is not None else 0
         self.keep = delta.keep
-        """Takes a run of repetitions; None if nobody keeps them."""
+        """Takes a run of repetitions; None if they are not kept."""
 
     @classmethod
     def of(cls, raw: bytes, delta: Repeatable, *, reads_tags: bool) -> "RepeatedDelta | None":
