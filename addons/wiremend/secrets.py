@@ -221,29 +221,30 @@ class Redactor:
 
     def data(self, data: bytes) -> bytes:
         """Return bytes with the values redacted; the same object if they contain none."""
-        for value in self._encoded:
-            if data.find(value) >= 0:
-                break
-        else:
-            return data
-        for encoded in map(_encoded, self._longest_first):
-            data = data.replace(encoded, REDACTED.encode())
-        return data
+        return self._redacted(data, keeps_length=False)
 
     def data_in_place(self, data: bytes) -> bytes:
         """The same for bytes whose length must stay; values are at least as long as `REDACTED`."""
+        return self._redacted(data, keeps_length=True)
+
+    def _redacted(self, data: bytes, *, keeps_length: bool) -> bytes:
         for value in self._encoded:
             if data.find(value) >= 0:
                 break
         else:
             return data
         for encoded in map(_encoded, self._longest_first):
-            data = data.replace(encoded, REDACTED.encode().ljust(len(encoded), b"_"))
+            shown = REDACTED.encode()
+            data = data.replace(encoded, shown.ljust(len(encoded), b"_") if keeps_length else shown)
         return data
 
     def may_be_in_json(self, text: bytes) -> bool:
         """Return whether JSON that orjson wrote may contain a value."""
         return bool([value for value in self._in_json if text.find(value) >= 0])
+
+
+_MOST_COMPARED = 16
+"""Values; comparing each with each takes longer than to search for more of them."""
 
 
 def _innermost(longest_first: Sequence[str]) -> list[str]:
@@ -255,9 +256,6 @@ def _innermost(longest_first: Sequence[str]) -> list[str]:
         if not [inner for inner in found if inner in value]:
             found.append(value)
     return found
-
-
-_MOST_COMPARED = 16
 
 
 def _encoded(value: str) -> bytes:

@@ -295,10 +295,19 @@ def _without_containment(stream: CallStream, step: str, source: object) -> objec
     yield from source  # type: ignore[misc]
 
 
-def test_a_fault_that_is_not_contained_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("function", "problem"),
+    [
+        (CallMachine.start, "the call has not ended"),
+        (CallMachine.start, "no line in the log"),
+        (CallMachine.body, "no line in the log"),  # it ends by its timeouts
+    ],
+)
+def test_a_fault_that_is_not_contained_is_found(
+    function: object, problem: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(CallStream, "_contained", _without_containment)
-    monkeypatch.setattr(CallStream, "_break_off", lambda *_: iter(()))
-    [point] = [p for p in points() if p.function is CallMachine.start]
-    found = problems_in([(point, 1)])
-    assert any(problem.endswith("the call has not ended") for problem in found)
-    assert any(problem.endswith("no line in the log") for problem in found)
+    for ending in ("_end_in_fault", "_break_off"):
+        monkeypatch.setattr(CallStream, ending, lambda *_: iter(()))
+    [point] = [p for p in points() if p.function is function]
+    assert any(found.endswith(problem) for found in problems_in([(point, 4)]))
